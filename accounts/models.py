@@ -1,0 +1,67 @@
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.db import models
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+    AnyUser = User | AnonymousUser
+
+
+class Role(models.TextChoices):
+    """Weakest first."""
+
+    VIEWER = "viewer"
+    MEMBER = "member"
+    OWNER = "owner"
+
+
+def roles_from(role: str) -> list[str]:
+    """`role` and all that may do more."""
+    return Role.values[Role.values.index(role) :]
+
+
+class Team(models.Model):
+    name = models.CharField(max_length=120, unique=True)
+    users = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="teams")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    team = models.ForeignKey(Team, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["team", "user"], name="one_membership_per_team")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.team} ({self.role})"
+
+
+class TeamQuerySet(models.QuerySet[Any]):
+    def of_user(self, user: "AnyUser", role: str = Role.VIEWER) -> Self:
+        """Rows of the teams in which `user` has at least `role`. Every query of a page or a route starts here."""
+        memberships = Membership.objects.filter(user_id=user.pk, role__in=roles_from(role))
+        return self.filter(team__in=memberships.values("team"))
+
+
+class TeamOwned(models.Model):
+    """A row that belongs to a team. Its id is random, so that a URL says nothing."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, models.CASCADE, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TeamQuerySet.as_manager()
+
+    class Meta:
+        abstract = True

@@ -1,0 +1,256 @@
+"""All settings in one place. Each may be set in the environment; `manage.py check` explains a wrong one.
+
+The embedded default needs nothing but this checkout: SQLite, a Huey queue in a SQLite file of its own and an in-memory
+channel layer. DATABASE_URL and REDIS_URL switch to PostgreSQL and Redis; no other code differs.
+"""
+
+import secrets
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from loracraft import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = env.path("LORACRAFT_DATA", BASE_DIR / "data")
+UPLOADS_DIR = DATA_DIR / "uploads"
+CACHE_DIR = DATA_DIR / "cache"
+MODELS_DIR = DATA_DIR / "models"
+OUTPUTS_DIR = DATA_DIR / "outputs"
+EXPORTS_DIR = DATA_DIR / "exports"
+LOGS_DIR = DATA_DIR / "logs"
+for folder in (DATA_DIR, UPLOADS_DIR, CACHE_DIR, MODELS_DIR, OUTPUTS_DIR, EXPORTS_DIR, LOGS_DIR):
+    folder.mkdir(parents=True, exist_ok=True)
+
+DEBUG = env.flag("LORACRAFT_DEBUG", False)
+PORT = env.integer("PORT", 5000, minimum=1)
+HOST = env.text("HOST", "127.0.0.1")
+
+
+def stored_secret_key() -> str:
+    """A random key, made once and readable by this user only, for set-ups that name none."""
+    file = DATA_DIR / "secret_key"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(50))
+    return file.read_text().strip()
+
+
+SECRET_KEY = env.text("LORACRAFT_SECRET_KEY") or stored_secret_key()
+ALLOWED_HOSTS = env.words("LORACRAFT_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("LORACRAFT_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "django_htmx",
+    "huey.contrib.djhuey",
+    "knox",
+    "rest_framework",
+    "loracraft",
+    "accounts",
+    "datasets_app",
+    "rewards",
+    "training",
+    "evaluation",
+    "exports",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "loracraft.urls"
+ASGI_APPLICATION = "loracraft.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "training.context_processors.shell",
+            ],
+        },
+    }
+]
+
+
+def postgres(url: str) -> dict[str, object]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
+        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name.")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5},
+    }
+
+
+# IMMEDIATE is what makes SQLite wait for its turn instead of failing: a deferred transaction that
+# turns into a writer gets "database is locked" at once, whatever the timeout says.
+SQLITE: dict[str, object] = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": DATA_DIR / "db.sqlite3",
+    "OPTIONS": {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    },
+}
+DATABASE_URL = env.text("DATABASE_URL")
+DATABASES = {"default": postgres(DATABASE_URL) if DATABASE_URL else SQLITE}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.text("REDIS_URL")
+if REDIS_URL:
+    # redis-py 8 closes a blocked read after 5 s and allows 100 connections a pool; a channel layer blocks
+    # for 5 s while it is idle and needs a connection a socket.
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.core.RedisChannelLayer",
+            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 60, "max_connections": 5000}]},
+        }
+    }
+    HUEY_STORAGE = {"huey_class": "huey.RedisHuey", "connection": {"url": REDIS_URL}}
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    HUEY_STORAGE = {"huey_class": "huey.SqliteHuey", "filename": str(DATA_DIR / "huey.sqlite3")}
+
+WORKER_THREADS = env.integer("LORACRAFT_WORKER_THREADS", 4, minimum=2)
+HUEY = {
+    **HUEY_STORAGE,
+    "name": "loracraft",
+    "immediate": False,
+    "results": False,
+    "consumer": {"workers": WORKER_THREADS, "worker_type": "thread", "max_delay": 1, "check_worker_health": True},
+}
+
+# Sessions
+MAX_SESSIONS_PER_WORKER = env.integer("LORACRAFT_MAX_SESSIONS", 1, minimum=1)
+LEASE_SECONDS = env.integer("LORACRAFT_LEASE_SECONDS", 30, minimum=2)
+MAX_ATTEMPTS_WITHOUT_PROGRESS = 3
+STOP_SECONDS_BEFORE_TERMINATE = 60
+STOP_SECONDS_BEFORE_KILL = 20
+
+# Limits, each named in the message that a user sees
+MAX_UPLOAD_BYTES = env.integer("LORACRAFT_MAX_UPLOAD_MB", 512, minimum=1) * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+FILE_UPLOAD_TEMP_DIR = UPLOADS_DIR
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_COOKIES = env.flag("LORACRAFT_HTTPS", False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "knox.auth.TokenAuthentication",
+        "rest_framework.authentication.BasicAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "loracraft.api.error_response",
+}
+REST_KNOX = {"TOKEN_TTL": None, "AUTH_HEADER_PREFIX": "Token"}
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = env.text("TZ", "UTC") or "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+NODE_MODULES = BASE_DIR / "node_modules"
+ICONS_DIR = NODE_MODULES / "@tabler" / "icons" / "icons" / "outline"
+VENDOR_FILES = {
+    "vendor/tabler.css": NODE_MODULES / "@tabler" / "core" / "dist" / "css" / "tabler.min.css",
+    "vendor/tabler.js": NODE_MODULES / "@tabler" / "core" / "dist" / "js" / "tabler.esm.min.js",
+    "vendor/htmx.js": NODE_MODULES / "htmx.org" / "dist" / "htmx.min.js",
+    "vendor/uplot.js": NODE_MODULES / "uplot" / "dist" / "uPlot.esm.js",
+    "vendor/uplot.css": NODE_MODULES / "uplot" / "dist" / "uPlot.min.css",
+}
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "loracraft.static.VendorFinder",
+]
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "loracraft.static.StaticStorage"},
+}
+
+LOG_LEVEL = env.text("LORACRAFT_LOG_LEVEL", "INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line"},
+        "file": {
+            "class": "logging.handlers.RotatingFileHandler",
+            "filename": str(LOGS_DIR / "loracraft.log"),
+            "maxBytes": 10_000_000,
+            "backupCount": 5,
+            "delay": True,
+            "formatter": "line",
+        },
+    },
+    "root": {"handlers": ["console", "file"], "level": LOG_LEVEL},
+}

@@ -1,0 +1,49 @@
+"""What the engine says while it runs. Neither Django nor torch is needed to import this.
+
+`data` by kind:
+
+phase       {"status": a training.choices.Status value, "label": text for people, "total_steps": int | None,
+             "resumed_from": step of the checkpoint this attempt goes on from, or None, "mode": device line or None}
+metrics     one row a step, all values flat under TRL's keys ("loss", "reward", "reward_std", "kl", "grad_norm",
+             "learning_rate", "completions/mean_length", "rewards/<part>/mean", ...) and "seconds_left"
+rollouts    {"groups": [{"question", "prompt", "reference", "completions": [{"text", "parts": {part: value or None},
+             "errors": {part: message}, "total": float | None, "advantage": float | None, "length": tokens,
+             "cut_off": bool}]}]}
+evaluation  answers as they come: {"label": "base" | "adapter", "done": int, "total": int, "answers": [{"row",
+             "question", "reference", "completion", "correct": bool | None, "reward": float | None, "cut_off"}]},
+             at the end of a label: {"label", "summary": {"questions", "correct", "accuracy", "low", "high",
+             "mean_reward", "seconds"}}; low and high are the 95 % Wilson interval
+checkpoint  {"path": relative to the session's folder, "bytes", "sha256": of the manifest, "seconds"}
+log         {"level": "info" | "warning" | "error", "message"}
+system      {"cpu_percent", "ram_used", "ram_total", "gpu_name", "gpu_memory", "gpu_memory_total",
+             "gpu_utilization"}; memory in bytes, None where there is no GPU
+error       {"message": what happened, "hint": what to do, "trace": reference of the traceback in the log, or None}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Emit = Callable[["EngineEvent"], None]
+
+
+@dataclass(frozen=True)
+class EngineEvent:
+    kind: str
+    phase: str
+    data: dict[str, Any] = field(default_factory=dict)
+    step: int | None = None
+
+
+def finite(value: Any) -> Any:
+    """`value` with every NaN and infinity replaced by None: databases and JSON have neither."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value

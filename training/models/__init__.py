@@ -1,0 +1,7 @@
+from training.models.catalogue import CatalogueModel
+from training.models.config import SavedConfig
+from training.models.event import Event
+from training.models.job import Job
+from training.models.session import Session
+
+__all__ = ["CatalogueModel", "Event", "Job", "SavedConfig", "Session"]

@@ -1,0 +1,30 @@
+from django.db import models
+
+from accounts.models import TeamOwned
+from training.choices import JobStatus
+
+
+class Leased(models.Model):
+    """Work that one process at a time may do. `attempt` is the fencing token: it grows with every claim, and a write
+    that carries an older one changes nothing. The verbs are in training/leases.py."""
+
+    attempt = models.PositiveIntegerField(default=0, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    worker = models.CharField(max_length=120, blank=True, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    error = models.TextField(blank=True, editable=False, help_text="What happened and what to do about it.")
+
+    class Meta:
+        abstract = True
+
+
+class Job(Leased, TeamOwned):
+    """Short work in a child process: an export, an answer to a prompt."""
+
+    status = models.CharField(max_length=12, choices=JobStatus.choices, default=JobStatus.QUEUED)
+    progress = models.FloatField(default=0, help_text="From 0 to 1.")
+    message = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        abstract = True

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+from django.utils.functional import cached_property
+
+from accounts.models import TeamOwned
+from datasets_app.models import DatasetVersion
+from training.choices import ACTIVE, RESUMABLE, RUNNING, TERMINAL, Status
+from training.models.job import Leased
+from training.schema import SessionConfig
+
+
+class Session(TeamOwned, Leased):
+    """One training run. Its status changes only through the verbs in training/lifecycle.py."""
+
+    name = models.CharField(max_length=200)
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.DRAFT, db_index=True)
+    # While a draft: what the stepper holds, perhaps incomplete. From start() on: a valid SessionConfig, frozen.
+    config = models.JSONField(default=dict)
+    # The composition that scores this session, copied at start: a later edit of the preset changes nothing here.
+    reward = models.JSONField(default=dict)
+    dataset_version = models.ForeignKey(DatasetVersion, models.SET_NULL, null=True, blank=True, related_name="sessions")
+    queued_at = models.DateTimeField(null=True, blank=True)
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+
+    # What lists and the side bar show, kept by the recorder from the events.
+    phase = models.CharField(max_length=80, blank=True)
+    mode = models.CharField(max_length=120, blank=True, help_text="The device line of the readme.")
+    step = models.PositiveIntegerField(default=0)
+    total_steps = models.PositiveIntegerField(default=0)
+    last_reward = models.FloatField(null=True, blank=True)
+    seconds_left = models.FloatField(null=True, blank=True)
+    last_seq = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["team", "status", "-created_at"], name="session_by_team_and_status")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        return Path(settings.OUTPUTS_DIR) / str(self.pk)
+
+    @property
+    def adapter(self) -> Path:
+        return self.folder / "adapter"
+
+    @cached_property
+    def parsed_config(self) -> SessionConfig:
+        return SessionConfig.model_validate(self.config)
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in ACTIVE
+
+    @property
+    def is_running(self) -> bool:
+        return self.status in RUNNING
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def is_resumable(self) -> bool:
+        return self.status in RESUMABLE
+
+    @property
+    def progress(self) -> float:
+        return self.step / self.total_steps if self.total_steps else 0.0
