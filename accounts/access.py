@@ -1,12 +1,15 @@
 """The one door to team-owned rows. An outsider gets 404, a viewer who wants to change something 403."""
 
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
 from django.http import Http404
 
-from accounts.models import AnyUser, Membership, Role, Team, TeamOwned, roles_from
+from accounts import teams
+from accounts.models import AnyUser, Role, Team, TeamOwned, memberships_of
 
 Row = TypeVar("Row", bound=TeamOwned)
 
@@ -18,11 +21,11 @@ def get_or_404(model: type[Row], user: AnyUser, pk: UUID | str, role: str = Role
     in that team is below `role`.
     """
     try:
-        row: Row = model.objects.of_user(user).select_related("team", "created_by").get(pk=pk)
+        row = model.objects.of_user(user).select_related("team", "created_by").get(pk=pk)
     except (model.DoesNotExist, ValidationError, ValueError):
         raise Http404(f"No such {model._meta.verbose_name}.") from None
     require(user, row.team, role)
-    return row
+    return cast(Row, row)
 
 
 def require(user: AnyUser, team: Team, role: str) -> None:
@@ -34,15 +37,20 @@ def may(user: AnyUser, team: Team, role: str) -> bool:
     return teams_with(user, role).filter(pk=team.pk).exists()
 
 
-def teams_with(user: AnyUser, role: str = Role.VIEWER) -> Any:
-    return Team.objects.filter(memberships__user_id=user.pk, memberships__role__in=roles_from(role)).order_by("pk")
+def teams_with(user: AnyUser, role: str = Role.VIEWER) -> QuerySet[Team]:
+    return Team.objects.filter(pk__in=memberships_of(user, role).values("team")).order_by("pk")
 
 
 def current_team(user: AnyUser, role: str = Role.VIEWER) -> Team:
-    """The team that new rows of `user` go to: the first in which the role suffices."""
-    team: Team | None = teams_with(user, role).first()
-    if team is None:
-        if Membership.objects.filter(user_id=user.pk).exists():
-            raise PermissionDenied(f"This needs at least the role {role} in a team.")
-        raise PermissionDenied("You are in no team yet: ask an owner to add you.")
-    return team
+    """The team that new rows of `user` go to: the first in which the role suffices.
+
+    A superuser without a team (one of `manage.py createsuperuser`) gets one here.
+    """
+    team = teams_with(user, role).first()
+    if team is not None:
+        return team
+    if memberships_of(user).exists():
+        raise PermissionDenied(f"This needs at least the role {role} in a team.")
+    if isinstance(user, User) and user.is_superuser:
+        return teams.ensure_team(user)
+    raise PermissionDenied("You are in no team yet: ask an owner to add you.")

@@ -1,5 +1,5 @@
 import uuid
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from django.conf import settings
 from django.db import models
@@ -7,7 +7,7 @@ from django.db import models
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
-    AnyUser = User | AnonymousUser
+AnyUser: TypeAlias = "User | AnonymousUser"
 
 
 class Role(models.TextChoices):
@@ -44,11 +44,17 @@ class Membership(models.Model):
         return f"{self.user} in {self.team} ({self.role})"
 
 
+def memberships_of(user: "AnyUser", role: str = Role.VIEWER) -> models.QuerySet[Membership]:
+    """The memberships in which `user` has at least `role`; none for somebody who is not signed in."""
+    if user.pk is None:
+        return Membership.objects.none()
+    return Membership.objects.filter(user_id=user.pk, role__in=roles_from(role))
+
+
 class TeamQuerySet(models.QuerySet[Any]):
     def of_user(self, user: "AnyUser", role: str = Role.VIEWER) -> Self:
         """Rows of the teams in which `user` has at least `role`. Every query of a page or a route starts here."""
-        memberships = Membership.objects.filter(user_id=user.pk, role__in=roles_from(role))
-        return self.filter(team__in=memberships.values("team"))
+        return self.filter(team__in=memberships_of(user, role).values("team"))
 
 
 class TeamOwned(models.Model):

@@ -79,3 +79,11 @@ class PromptTemplate(TeamOwned):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def rendered(self) -> str:
+        """The system prompt with the markers in place of their names in braces, as the engine sends it."""
+        text = self.system_prompt
+        for name in ("reasoning_start", "reasoning_end", "solution_start", "solution_end"):
+            text = text.replace("{" + name + "}", getattr(self, name))
+        return text

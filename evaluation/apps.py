@@ -3,3 +3,9 @@ from django.apps import AppConfig
 
 class EvaluationConfig(AppConfig):
     name = "evaluation"
+
+    def ready(self) -> None:
+        from evaluation.tasks import KIND
+        from training import jobs
+
+        jobs.register(KIND)

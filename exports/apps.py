@@ -3,3 +3,9 @@ from django.apps import AppConfig
 
 class ExportsConfig(AppConfig):
     name = "exports"
+
+    def ready(self) -> None:
+        from exports.tasks import KIND
+        from training import jobs
+
+        jobs.register(KIND)

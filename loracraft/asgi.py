@@ -1,7 +1,6 @@
 import os
 
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "loracraft.settings")
@@ -11,5 +10,5 @@ http = get_asgi_application()
 from accounts.websocket import signed_in  # noqa: E402
 from training.routing import websocket_urlpatterns  # noqa: E402
 
-websocket = AllowedHostsOriginValidator(signed_in(URLRouter(websocket_urlpatterns)))
+websocket = signed_in(URLRouter(websocket_urlpatterns))
 application = ProtocolTypeRouter({"http": http, "websocket": websocket})

@@ -5,15 +5,18 @@ channel layer. DATABASE_URL and REDIS_URL switch to PostgreSQL and Redis; no oth
 """
 
 import secrets
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from huey.serializer import SignedSerializer
 
-from loracraft import env
+from loracraft import dotenv, env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+dotenv.load(BASE_DIR / ".env")
 DATA_DIR = env.path("LORACRAFT_DATA", BASE_DIR / "data")
 UPLOADS_DIR = DATA_DIR / "uploads"
 CACHE_DIR = DATA_DIR / "cache"
@@ -21,6 +24,8 @@ MODELS_DIR = DATA_DIR / "models"
 OUTPUTS_DIR = DATA_DIR / "outputs"
 EXPORTS_DIR = DATA_DIR / "exports"
 LOGS_DIR = DATA_DIR / "logs"
+# llama.cpp's converter brings a `gguf` package of its own, so it lives beside site-packages (requirements-converter.txt).
+CONVERTER_DIR = env.path("LORACRAFT_CONVERTER", Path(sys.prefix) / "converter")
 for folder in (DATA_DIR, UPLOADS_DIR, CACHE_DIR, MODELS_DIR, OUTPUTS_DIR, EXPORTS_DIR, LOGS_DIR):
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -53,7 +58,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
-    "django_htmx",
     "huey.contrib.djhuey",
     "knox",
     "rest_framework",
@@ -77,6 +81,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # Not in INSTALLED_APPS: only its middleware is used, and collectstatic refuses its script files.
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
@@ -153,10 +158,20 @@ HUEY = {
     "name": "loracraft",
     "immediate": False,
     "results": False,
-    "consumer": {"workers": WORKER_THREADS, "worker_type": "thread", "max_delay": 1, "check_worker_health": True},
+    # Messages are pickles: only those that we signed are opened.
+    "serializer": SignedSerializer(secret=SECRET_KEY, salt="loracraft.huey"),
+    # On a signal Huey would wait for running tasks for ever. training.children asks them to save and end.
+    "consumer": {
+        "workers": WORKER_THREADS,
+        "worker_type": "thread",
+        "max_delay": 1,
+        "check_worker_health": True,
+        "shutdown_timeout": 0.5,
+    },
 }
 
 # Sessions
+TRAINING_ENGINE = "training.engine.run"
 MAX_SESSIONS_PER_WORKER = env.integer("LORACRAFT_MAX_SESSIONS", 1, minimum=1)
 LEASE_SECONDS = env.integer("LORACRAFT_LEASE_SECONDS", 30, minimum=2)
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 3
@@ -197,7 +212,7 @@ CONTENT_SECURITY_POLICY = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "accounts.authentication.ApiTokenAuthentication",
         "rest_framework.authentication.BasicAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],

@@ -12,6 +12,11 @@ class StaticStorage(ManifestStaticFilesStorage):
 
     support_js_module_import_aggregation = True
     manifest_strict = False
+    # The packages' source maps are not served, and collectstatic refuses a file that names one it can't find.
+    patterns = tuple(
+        (extension, tuple(rule for rule in rules if "sourceMappingURL" not in str(rule)))
+        for extension, rules in ManifestStaticFilesStorage.patterns
+    )
 
     def stored_name(self, name: str) -> str:
         return name if settings.DEBUG else super().stored_name(name)

@@ -24,6 +24,16 @@ class Markers:
     solution_start: str = ""
     solution_end: str = ""
 
+    @property
+    def solution(self) -> tuple[str, str] | None:
+        pair = (self.solution_start, self.solution_end)
+        return pair if all(pair) else None
+
+    @property
+    def reasoning(self) -> tuple[str, str] | None:
+        pair = (self.reasoning_start, self.reasoning_end)
+        return pair if all(pair) else None
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -44,11 +54,20 @@ class Score:
 
 
 class Parameters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class NoParameters(Parameters):
     pass
+
+
+@dataclass(frozen=True)
+class Example:
+    """Shown in the library and run as a test: this sample scores `value` with these parameters."""
+
+    sample: Sample
+    value: float
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,7 @@ class RewardFunction:
     maximum: float = 1.0
     judges_answer: bool = False
     needs_reference: bool = False
+    examples: tuple[Example, ...] = ()
 
 
 REGISTRY: dict[str, RewardFunction] = {}

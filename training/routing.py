@@ -1,1 +1,5 @@
-websocket_urlpatterns: list[object] = []
+from django.urls import path
+
+from training.consumers import SessionConsumer
+
+websocket_urlpatterns = [path("ws/sessions/<uuid:session_id>/", SessionConsumer.as_asgi())]

@@ -23,6 +23,9 @@ class Session(TeamOwned, Leased):
     dataset_version = models.ForeignKey(DatasetVersion, models.SET_NULL, null=True, blank=True, related_name="sessions")
     queued_at = models.DateTimeField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
+    attempts_before = models.PositiveIntegerField(
+        default=0, editable=False, help_text="The attempt at which a person last started it: crashes count from here."
+    )
 
     # What lists and the side bar show, kept by the recorder from the events.
     phase = models.CharField(max_length=80, blank=True)

@@ -1,0 +1,15 @@
+from django.contrib import admin
+
+from evaluation.models import Trial
+
+
+@admin.register(Trial)
+class TrialAdmin(admin.ModelAdmin):
+    list_display = ["prompt", "session", "status", "created_by", "created_at"]
+    list_filter = ["status"]
+    search_fields = ["prompt", "session__name", "id"]
+    list_select_related = ["session", "created_by"]
+    readonly_fields = [field.name for field in Trial._meta.fields]
+
+    def has_add_permission(self, request: object) -> bool:
+        return False

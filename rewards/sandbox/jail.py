@@ -1,0 +1,311 @@
+"""The inside of the sandbox: runs a user's reward function in a process that can do nothing but compute and answer.
+
+Started as a script by a fresh interpreter (`python -I -S -B jail.py`), never imported by the program and never forked
+from it, so that nothing of the program is in its memory. Requests come in on standard input and answers leave on
+standard output, each as a 4-byte length and JSON. Linux on x86_64 only.
+
+Order matters: import what user code may use, give up rights, lock down, test that the lock holds, then run user code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import importlib
+import io
+import itertools
+import json
+import math
+import mmap
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# What user code may import: no file can be opened once the lock is on. The last two are looked up by the interpreter.
+MODULES = (
+    "abc ast base64 bisect collections collections.abc copy dataclasses datetime decimal difflib enum fractions"
+    " functools hashlib heapq html html.parser inspect io itertools json math numbers operator random re statistics"
+    " string struct textwrap time tokenize types typing unicodedata urllib.parse zlib linecache encodings.idna"
+)
+
+NOBODY = 65534
+MEMORY_BYTES = 512 << 20
+CPU_SECONDS = 3600
+MOST_PRINTED = 64 << 10
+LONGEST_MESSAGE = 300
+CANNOT_LOCK = 70
+
+# System calls of x86_64 that plain computing needs; every other one fails with EPERM.
+ALLOWED = {
+    "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "munmap": 11, "brk": 12,
+    "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15, "sched_yield": 24, "mremap": 25, "madvise": 28,
+    "nanosleep": 35, "getpid": 39, "exit": 60, "gettimeofday": 96, "getrusage": 98, "sigaltstack": 131, "gettid": 186,
+    "time": 201, "futex": 202, "restart_syscall": 219, "clock_gettime": 228, "clock_getres": 229,
+    "clock_nanosleep": 230, "exit_group": 231, "set_robust_list": 273, "getrandom": 318, "rseq": 334,
+}  # fmt: skip
+# Allowed unless they ask for executable memory.
+MEMORY_CALLS = {"mmap": 9, "mprotect": 10}
+SYS_SECCOMP, SYS_LANDLOCK_CREATE, SYS_LANDLOCK_RESTRICT = 317, 444, 446
+AUDIT_ARCH_X86_64 = 0xC000003E
+X32_BIT = 0x40000000
+SECCOMP_KILL, SECCOMP_ERRNO, SECCOMP_ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+SECCOMP_SET_FILTER, SECCOMP_EVERY_THREAD = 1, 1
+BPF_LOAD, BPF_EQUAL, BPF_AT_LEAST, BPF_ANY_BIT, BPF_RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class CannotLock(Exception):
+    """The system does not enforce a part of the sandbox."""
+
+
+def lock_down(parent: int) -> list[str]:
+    """Gives up everything this process does not need. Returns the names of the layers that hold."""
+    if len(os.listdir("/proc/self/task")) != 1:
+        raise CannotLock("more than one thread is running")
+    give_up_rights()
+    limit_resources()
+    require(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0, "PDEATHSIG")
+    if os.getppid() != parent:
+        os._exit(0)
+    require(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0, "not dumpable")
+    require(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges")
+    layers = ["rlimits", *landlock()]
+    filter_system_calls()
+    return [*layers, "seccomp"]
+
+
+def require(holds: bool, what: str) -> None:
+    if not holds:
+        raise CannotLock(f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+def give_up_rights() -> None:
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def limit_resources() -> None:
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NOFILE: 16,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_AS: MEMORY_BYTES,
+        resource.RLIMIT_CPU: CPU_SECONDS,
+    }
+    for limit, value in limits.items():
+        resource.setrlimit(limit, (value, value))
+
+
+def landlock() -> list[str]:
+    """Handles every right that the kernel knows and grants none. Kernels without it rely on the filter alone."""
+    version = libc.syscall(SYS_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
+    if version < 1:
+        return []
+    file_rights = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
+    rights = [file_rights] + ([3] if version >= 4 else []) + ([3] if version >= 6 else [])
+    attributes = struct.pack(f"{len(rights)}Q", *rights)
+    rules = libc.syscall(SYS_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
+    require(rules >= 0 and libc.syscall(SYS_LANDLOCK_RESTRICT, rules, 0) == 0, "Landlock")
+    os.close(rules)
+    return [f"landlock {version}"]
+
+
+def filter_system_calls() -> None:
+    program = b"".join(filter_program())
+    instructions = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(instructions))
+    set_filter = libc.syscall(SYS_SECCOMP, SECCOMP_SET_FILTER, SECCOMP_EVERY_THREAD, header)
+    require(set_filter == 0, "seccomp")
+
+
+def filter_program() -> list[bytes]:
+    """Classic BPF over struct seccomp_data: call number at 0, architecture at 4, third argument (protection) at 32."""
+    refuse = statement(BPF_RETURN, SECCOMP_ERRNO | errno.EPERM)
+    allow = statement(BPF_RETURN, SECCOMP_ALLOW)
+    program = [
+        statement(BPF_LOAD, 4),
+        jump(BPF_EQUAL, AUDIT_ARCH_X86_64, 1, 0),
+        statement(BPF_RETURN, SECCOMP_KILL),
+        statement(BPF_LOAD, 0),
+        jump(BPF_AT_LEAST, X32_BIT, 0, 1),
+        statement(BPF_RETURN, SECCOMP_KILL),
+    ]
+    for number in MEMORY_CALLS.values():
+        program += [
+            jump(BPF_EQUAL, number, 0, 4),
+            statement(BPF_LOAD, 32),
+            jump(BPF_ANY_BIT, mmap.PROT_EXEC, 0, 1),
+            refuse,
+            allow,
+        ]
+    for number in sorted(ALLOWED.values()):
+        program += [jump(BPF_EQUAL, number, 0, 1), allow]
+    return [*program, refuse]
+
+
+def statement(code: int, operand: int) -> bytes:
+    return struct.pack("HBBI", code, 0, 0, operand)
+
+
+def jump(code: int, operand: int, if_true: int, if_false: int) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, operand)
+
+
+def escapes(parent: int) -> list[str]:
+    """What the lock should have refused but did not. Measured from the inside instead of trusting the calls above."""
+    attempts = {
+        "opened a file": lambda: os.open("/etc/hostname", os.O_RDONLY),
+        "read an environment": lambda: os.open("/proc/self/environ", os.O_RDONLY),
+        "wrote a file": lambda: os.open("/tmp/sandbox-self-test", os.O_WRONLY | os.O_CREAT),  # noqa: S108
+        "listed a folder": lambda: os.listdir("/"),
+        "made a socket": socket.socket,
+        "forked": fork,
+        "started a program": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606
+        "signalled its parent": lambda: os.kill(parent, 0),
+        "made memory executable": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC),
+    }
+    return [name for name, attempt in attempts.items() if not refused(attempt)]
+
+
+def refused(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except OSError:
+        return True
+    return False
+
+
+def fork() -> None:
+    if os.fork() == 0:
+        os._exit(0)
+
+
+class Printed(io.TextIOBase):
+    """Takes what user code prints; the last part of it is kept for the person who wrote it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text = (self.text + str(text)[-MOST_PRINTED:])[-MOST_PRINTED:]
+        return len(text)
+
+
+class Channel:
+    """Requests and answers, moved away from the standard files so that a stray print can't land between them."""
+
+    def __init__(self) -> None:
+        self.requests, self.answers = os.dup(0), os.dup(1)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(nothing, standard)
+        os.close(nothing)
+
+    def receive(self) -> dict[str, Any]:
+        size = struct.unpack("<I", self._read(4))[0]
+        return json.loads(self._read(size))
+
+    def _read(self, size: int) -> bytes:
+        parts, missing = [], size
+        while missing:
+            part = os.read(self.requests, min(missing, 1 << 20))
+            if not part:
+                os._exit(0)
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+    def send(self, message: dict[str, Any]) -> None:
+        body = json.dumps(message, allow_nan=False).encode()
+        frame = struct.pack("<I", len(body)) + body
+        while frame:
+            frame = frame[os.write(self.answers, frame) :]
+
+
+def checked(value: object) -> float | dict[str, str] | None:
+    """A number as it goes back, or what is wrong with it."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, str, bytes)) or not isinstance(value, (int, float)):
+        return {"error": f"the reward is a {type(value).__name__}, not a number"}
+    try:
+        number = float(value)
+    except OverflowError:
+        return {"error": "the reward is too large"}
+    return number if math.isfinite(number) else {"error": f"the reward is {number}"}
+
+
+def explained(error: BaseException) -> str:
+    """Class, message and line of the user's code."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<reward>"]
+    at = f" (line {lines[-1]})" if lines else ""
+    text = f"{type(error).__name__}: {error}"[:LONGEST_MESSAGE] + at
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def scores(function: Callable[..., Iterable[object]], request: dict[str, Any]) -> list[Any]:
+    count = len(request["completions"])
+    returned = function(request["completions"], **request["columns"])
+    # One more than asked for is enough to see that an endless iterator is too long.
+    values = list(itertools.islice(iter(returned), count + 1))
+    if len(values) != count:
+        more = "more" if len(values) > count else len(values)
+        raise ValueError(f"reward() returned {more} values for {count} completions")
+    return [checked(value) for value in values]
+
+
+def answer(function: Any, request: dict[str, Any], printed: Printed) -> dict[str, Any]:
+    printed.text = ""
+    try:
+        return {"id": request["id"], "rewards": scores(function, request), "printed": printed.text[-2000:]}
+    except BaseException as error:
+        return {"id": request["id"], "error": explained(error), "printed": printed.text[-2000:]}
+
+
+def user_function(code: str) -> Any:
+    names: dict[str, object] = {"__name__": "reward"}
+    exec(compile(code, "<reward>", "exec"), names)  # noqa: S102  this process is the sandbox
+    if not callable(names.get("reward")):
+        raise ValueError("the code defines no function called reward(completions, **columns)")
+    return names["reward"]
+
+
+def main() -> None:
+    parent = int(sys.argv[1])
+    for module in MODULES.split():
+        importlib.import_module(module)
+    channel = Channel()
+    try:
+        layers = lock_down(parent)
+        escaped = escapes(parent)
+        if escaped:
+            raise CannotLock(f"after the lock-down it {', '.join(escaped)}")
+    except (CannotLock, OSError) as error:
+        channel.send({"refused": str(error)})
+        os._exit(CANNOT_LOCK)
+    printed = Printed()
+    sys.stdout = sys.stderr = printed
+    try:
+        function = user_function(channel.receive()["code"])
+    except BaseException as error:
+        channel.send({"error": explained(error)})
+        os._exit(1)
+    channel.send({"ready": True, "layers": layers})
+    while True:
+        channel.send(answer(function, channel.receive(), printed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+/* The session page: what the server drew is brought to life here and kept true. */
+import { Board } from "./charts.js";
+import { duration } from "./session-format.js";
+import { Groups } from "./session-groups.js";
+import { Live } from "./session-live.js";
+import { Log } from "./session-log.js";
+import { Tiles } from "./session-tiles.js";
+
+const page = document.getElementById("session-page");
+const head = document.getElementById("session-head");
+const start = JSON.parse(document.getElementById("session-data").textContent);
+const places = page.dataset;
+
+/* Charts */
+
+function loader(query) {
+  return async (keys, range) => {
+    const asked = new URLSearchParams({ points: start.points, ...query });
+    for (const key of keys) asked.append("key", key);
+    if (range && !query.kind) [["from", range[0]], ["to", range[1]]].forEach(([name, step]) => asked.set(name, Math.max(0, step)));
+    try {
+      const response = await fetch(`${places.series}?${asked}`);
+      if (response.ok) return await response.json();
+      console.warn("The charts could not be loaded:", response.status);
+    } catch (problem) {
+      console.warn("The charts could not be loaded:", problem);
+    }
+    return null;
+  };
+}
+
+function boardOf(name, specs, query, options = {}) {
+  return new Board({ name, specs, root: page, load: loader(query), points: start.points, ...options });
+}
+
+const boards = { system: boardOf("system", start.systemCharts, { kind: "system" }, { time: true }) };
+for (const phase of ["training", "pretraining"]) {
+  const specs = start.charts.filter((chart) => chart.phase === phase);
+  if (specs.length) boards[phase] = boardOf(phase, specs, { phase }, { more: phase === "training" ? start.tileKeys : [] });
+}
+
+const reset = page.querySelector("[data-zoom-reset]");
+const zoomState = page.querySelector("[data-zoom-state]");
+const zoomHint = zoomState.textContent;
+
+function showZoom() {
+  const zoomed = Object.values(boards).find((board) => board.range);
+  reset.hidden = !zoomed;
+  const [first, last] = zoomed?.range ?? [];
+  zoomState.textContent = zoomed && !zoomed.time ? `Steps ${Math.max(0, first)} to ${last}. Double click for the whole run.` : zoomHint;
+}
+
+reset.addEventListener("click", () => Object.values(boards).forEach((board) => board.range && board.zoom(null)));
+
+/* Tiles, log, groups */
+
+const tiles = new Tiles(page, start.values);
+const log = new Log(document.getElementById("log-box"), places.events);
+const groups = new Groups(document.getElementById("inspector"), places.groups);
+
+for (const board of Object.values(boards)) board.onChange(showZoom);
+boards.training?.onChange((board) => board.range || tiles.showHistory(board.columns));
+
+/* Tabs: the address names the open one */
+
+function opened(name) {
+  for (const element of document.querySelectorAll(`#pane-${name} [hx-trigger*="shown"]`)) window.htmx.trigger(element, "shown");
+  if (name === "groups") groups.open();
+  if (name === "log") log.toEnd();
+}
+
+function openTab(name) {
+  document.getElementById(`tab-${name}`)?.click();
+}
+
+const tabs = page.querySelector(".session-tabs");
+tabs.addEventListener("shown.bs.tab", (event) => {
+  const name = event.target.getAttribute("aria-controls").replace("pane-", "");
+  history.replaceState(null, "", name === "overview" ? location.pathname : `#${name}`);
+  opened(name);
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-open-tab]");
+  if (!link) return;
+  event.preventDefault();
+  openTab(link.dataset.openTab);
+  tabs.scrollIntoView({ block: "nearest" });
+});
+window.addEventListener("hashchange", () => openTab(location.hash.slice(1) || "overview"));
+
+/* Config */
+
+document.getElementById("config-changed").addEventListener("change", (event) => {
+  document.getElementById("config-sections").classList.toggle("only-changed", event.target.checked);
+});
+document.getElementById("config-copy").dataset.copy = document.getElementById("config-text").textContent;
+
+/* The head: what changes within a stage is written here, a new stage is drawn by the server */
+
+const CONNECTION = {
+  live: ["dot-live", "Live"],
+  connecting: ["dot-waiting", "Connecting"],
+  polling: ["dot-waiting", "Live, asking every 1.5 s"],
+  offline: ["dot-bad", "Server can't be reached, trying again"],
+  refused: ["dot-bad", "No access any more: reload the page"],
+};
+let connection = start.active ? "connecting" : "ended";
+
+function showConnection() {
+  const place = document.getElementById("connection");
+  const known = CONNECTION[connection];
+  if (!place) return;
+  place.hidden = !known;
+  if (!known) return;
+  place.querySelector(".dot").className = `dot ${known[0]}`;
+  if (place.lastElementChild.textContent !== known[1]) place.lastElementChild.textContent = known[1];
+}
+
+let shownState = { status: start.status, attempt: start.attempt };
+let clock = null;
+
+function startClock() {
+  const place = document.getElementById("elapsed");
+  clock = place ? { place, since: performance.now() - Number(place.dataset.seconds) * 1000 } : null;
+}
+
+setInterval(() => {
+  if (clock) clock.place.textContent = `${duration((performance.now() - clock.since) / 1000)} so far`;
+}, 1000);
+
+let redrawing = null;
+
+function redrawHead() {
+  redrawing ??= setTimeout(async () => {
+    redrawing = null;
+    await window.htmx.ajax("GET", places.head, { target: head, swap: "innerHTML" });
+    showConnection();
+    startClock();
+  }, 150);
+}
+
+function showProgress(noun, done, total) {
+  const count = document.getElementById("stage-count");
+  const bar = document.getElementById("stage-progress");
+  if (!count || !bar || !total) return;
+  count.textContent = `${noun} ${done} of ${total}`;
+  bar.max = total;
+  bar.value = done;
+}
+
+function showTimeLeft(seconds) {
+  const place = document.getElementById("time-left");
+  if (place && Number.isFinite(seconds)) place.textContent = `${duration(seconds)} left`;
+}
+
+function stage() {
+  return head.querySelector(".stages-box")?.dataset.stage;
+}
+
+let total = start.totalSteps;
+
+/* Messages */
+
+const WORDS = {
+  training_update(message) {
+    const board = boards[message.phase];
+    if (board && message.step !== null) board.append(message.step, message);
+    if (message.phase === "training") tiles.update(message);
+    const expected = message.phase === "training" ? "grpo" : "sft";
+    if (stage() !== expected) redrawHead();
+    else if (message.step !== null) showProgress("step", message.step, total);
+    showTimeLeft(message.seconds_left);
+  },
+  system_update(message) {
+    boards.system.append(Date.parse(message.at) / 1000, message);
+  },
+  phase(message) {
+    if (message.total_steps) total = message.total_steps;
+    const board = boards[message.status];
+    if (Number.isInteger(message.resumed_from)) board?.cutAfter(message.resumed_from);
+    if (message.attempt > shownState.attempt) board?.refresh();
+    redrawHead();
+  },
+  rollouts(message) {
+    window.htmx.trigger("#latest", "rollouts");
+    if (message.step !== null) groups.arrived(message.step);
+  },
+  evaluation(message) {
+    const expected = message.label === "base" ? "base" : "after";
+    if (stage() !== expected) redrawHead();
+    else showProgress("question", message.done, message.total);
+    const pane = document.querySelector("#pane-evaluation [hx-get]");
+    if (pane?.offsetParent) window.htmx.trigger(pane, "evaluation");
+  },
+  checkpoint() {
+    window.htmx.trigger("#checkpoints", "checkpoint");
+    redrawHead();
+  },
+  log: (message) => log.add(message),
+  error(message) {
+    log.add(message);
+    redrawHead();
+  },
+};
+
+function onState({ status, attempt }) {
+  if (status === shownState.status && attempt === shownState.attempt) return;
+  shownState = { status, attempt };
+  redrawHead();
+  if (!["queued", "starting", "pretraining", "training", "finishing"].includes(status)) finish();
+}
+
+async function finish() {
+  await live.stop();
+  for (const board of Object.values(boards)) board.refresh();
+  window.htmx.trigger("#latest", "rollouts");
+  window.htmx.trigger("#checkpoints", "checkpoint");
+  const open = page.querySelector(".tab-pane.active");
+  if (open) opened(open.id.replace("pane-", ""));
+}
+
+const live = new Live({
+  socket: places.socket,
+  events: places.events,
+  seq: start.lastSeq,
+  onMessage: (message) => WORDS[message.type]?.(message),
+  onState,
+  onConnection(state) {
+    connection = state;
+    showConnection();
+  },
+});
+
+for (const board of Object.values(boards)) board.refresh();
+if (start.active) live.start();
+showConnection();
+startClock();
+log.toEnd();
+/* Tabler opens the tab of the address by itself, before anybody here could hear of it; and htmx listens only from now on. */
+document.addEventListener("DOMContentLoaded", () => {
+  const named = location.hash.slice(1);
+  if (named && document.getElementById(`tab-${named}`)?.classList.contains("active")) opened(named);
+  else if (named) openTab(named);
+});

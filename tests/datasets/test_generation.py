@@ -1,0 +1,129 @@
+import json
+from typing import Any
+
+import pytest
+
+from accounts.models import Team
+from datasets_app import generating, generation, importing, rows, tables
+from datasets_app.models import Dataset
+from datasets_app.problems import DatasetProblem
+
+SMALL = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+
+
+def test_a_generated_dataset_is_mapped_split_and_says_where_it_is_from(team: Team) -> None:
+    version = importing.generate(team, None, "leg_counting", {"max_animals": 4}, seed=7, size=50)
+    assert version.dataset.source == "reasoning_gym"
+    assert version.dataset.name == "leg_counting (50)"
+    assert version.dataset.source_detail == {
+        "task": "leg_counting",
+        "parameters": {"max_animals": 4},
+        "seed": 7,
+        "size": 50,
+    }
+    assert (version.row_count, version.accepted) == (50, True)
+    assert version.mapping == {"instruction": "question", "response": "answer", "rule": "whole"}
+    assert [column["name"] for column in version.columns] == ["question", "answer", "metadata"]
+    [first, *_] = tables.page(version.path, 0, 1)
+    assert json.loads(first["metadata"])["num_animals"] <= 4
+
+
+def test_the_same_settings_give_the_same_file_and_another_seed_another(team: Team) -> None:
+    one, same, other = (importing.generate(team, None, "chain_sum", {}, seed, 30) for seed in (1, 1, 2))
+    assert one.sha256 == same.sha256 != other.sha256
+
+
+def test_no_question_comes_twice_so_that_the_parts_share_none(team: Team) -> None:
+    version = importing.generate(team, None, "chain_sum", {**SMALL}, 42, 80)
+    section = importing.section_of(version)
+    parts = rows.parts(version, section)
+    assert (parts.questions, parts.duplicates, parts.skipped.total) == (80, 0, 0)
+    train = {row.instruction for row in rows.training_rows(version, section, 1)}
+    assert not train & {row.instruction for row in rows.held_out_rows(version, section, 100)}
+
+
+def test_a_task_that_has_fewer_questions_gives_all_it_has(team: Team) -> None:
+    version = importing.generate(team, None, "chain_sum", {**SMALL}, 42, 2000)
+    assert 50 < version.row_count < 2000
+    assert version.report["wanted"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("task", "parameters", "size", "words"),
+    [
+        ("no_such_task", {}, 10, "no task “no_such_task”"),
+        ("composite", {}, 10, "no task “composite”"),
+        ("chain_sum", {"colour": 1}, 10, "no parameter “colour”. It has: min_terms"),
+        ("spell_backward", {"data_file": "/etc/passwd"}, 10, "no parameter “data_file”"),
+        ("chain_sum", {"seed": 1}, 10, "no parameter “seed”"),
+        ("chain_sum", {"min_terms": "two"}, 10, "min_terms must be a whole number."),
+        ("chain_sum", {"min_terms": 2.5}, 10, "min_terms must be a whole number."),
+        ("chain_sum", {"min_terms": 5, "max_terms": 2}, 10, "does not accept these parameters: .*max_terms"),
+        ("chain_sum", {}, 1, "Ask for 2 to 100,000"),
+        ("chain_sum", {}, 100_001, "Ask for 2 to 100,000"),
+        ("basic_arithmetic", {"format_style": "loud"}, 10, "one of these: simple, natural"),
+    ],
+)
+def test_a_wrong_request_is_explained_and_stores_nothing(
+    team: Team, task: str, parameters: dict[str, Any], size: int, words: str
+) -> None:
+    with pytest.raises(DatasetProblem, match=words) as caught:
+        importing.generate(team, None, task, parameters, 42, size)
+    assert caught.value.field in {"task", "parameters", "size"}
+    assert not Dataset.objects.exists()
+
+
+def test_a_generator_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DatasetProblem, match="took too long or too much memory"):
+        generation.ask({"task": "chain_sum", "parameters": {}, "seed": 1, "size": 10**9}, 1)
+
+
+def test_examples_are_the_first_rows_that_would_be_stored(team: Team) -> None:
+    version = importing.generate(team, None, "gsm_symbolic", {}, 42, 5)
+    stored = [row["question"] for row in tables.page(version.path, 0, 3)]
+    assert [example["question"] for example in generation.examples("gsm_symbolic", {}, 42)] == stored
+
+
+def test_the_catalogue_has_the_curated_tasks_first_and_each_task_once() -> None:
+    groups = generation.choices()
+    assert [task for task, _ in groups[0][1]] == list(generation.CURATED)
+    tasks = [task for _, members in groups for task, _ in members]
+    assert len(tasks) == len(set(tasks)) == len(generation.catalogue())
+    assert len(tasks) >= 95
+    assert not generating.LEFT_OUT & set(tasks)
+
+
+def test_every_curated_task_makes_rows_with_a_question_and_an_answer() -> None:
+    for task in generation.CURATED:
+        for row in generating.questions(task, {}, 42, 3):
+            assert row["question"].strip(), task
+            assert row["answer"].strip(), task
+            json.dumps(row, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [("3", "integer", 3), (3, "integer", 3), ("0.5", "number", 0.5), ("true", "boolean", True), ("", "boolean", False)],
+)
+def test_text_of_a_form_becomes_the_parameter_s_type(value: Any, kind: str, expected: Any) -> None:
+    parameter: dict[str, Any] = {"name": "p", "type": kind, "default": None, "choices": []}
+    assert generating.converted(value, parameter) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("x", "integer"), (True, "integer"), ("nan", "number"), ("inf", "number"), ("perhaps", "boolean"), ("", "words")],
+)
+def test_a_value_of_the_wrong_type_is_named(value: Any, kind: str) -> None:
+    with pytest.raises(DatasetProblem, match="p must be"):
+        generating.converted(value, {"name": "p", "type": kind, "default": None, "choices": []})
+
+
+def test_words_keep_the_kind_of_list_that_the_task_expects() -> None:
+    parameter: dict[str, Any] = {"name": "p", "type": "words", "default": ("+",), "choices": []}
+    assert generating.converted("+, -", parameter) == ("+", "-")
+
+
+def test_values_that_json_lacks_are_made_plain() -> None:
+    made = generating.plain({1: (1, float("nan")), "s": {2}, "o": 3 + 4j})
+    assert made == {"1": [1, None], "s": [2], "o": "(3+4j)"}

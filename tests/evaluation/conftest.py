@@ -1,0 +1,1 @@
+from tests.exports.fixtures import *  # noqa: F403

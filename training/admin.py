@@ -1,0 +1,94 @@
+"""The operator's console: what the stepper offers is edited here; what happened is only read, and changed by verbs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from training import lifecycle
+from training.models import CatalogueModel, Event, SavedConfig, Session
+from training.readiness import NotReady
+
+
+@admin.register(CatalogueModel)
+class CatalogueModelAdmin(admin.ModelAdmin):
+    list_display = ["name", "family", "hub_id", "parameters", "context_length", "licence", "vram_gb", "gated"]
+    list_filter = ["family", "gated"]
+    search_fields = ["name", "hub_id"]
+
+
+@admin.register(SavedConfig)
+class SavedConfigAdmin(admin.ModelAdmin):
+    list_display = ["name", "team", "created_by", "updated_at"]
+    list_filter = ["team"]
+    list_select_related = ["team", "created_by"]
+    search_fields = ["name"]
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    list_display = [
+        "name",
+        "team",
+        "status",
+        "phase",
+        "step",
+        "total_steps",
+        "attempt",
+        "worker",
+        "lease_until",
+        "created_at",
+    ]
+    list_filter = ["status", "team"]
+    list_select_related = ["team"]
+    search_fields = ["name", "id"]
+    actions = ["stop", "requeue", "resume"]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("training.change_session")
+
+    @admin.action(description="Stop (with a checkpoint)", permissions=["operate"])
+    def stop(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        self._each(request, queryset, lifecycle.request_stop, "asked to stop")
+
+    @admin.action(description="Take from its worker and queue again", permissions=["operate"])
+    def requeue(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        self._each(request, queryset, lifecycle.requeue, "queued again")
+
+    @admin.action(description="Resume", permissions=["operate"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        self._each(request, queryset, lifecycle.resume, "resumed")
+
+    def _each(self, request: HttpRequest, queryset: QuerySet[Session], verb: Any, done: str) -> None:
+        for session in queryset:
+            try:
+                won, why = verb(session, request.user), f"it is {session.get_status_display().lower()}"
+            except NotReady as error:
+                won, why = False, str(error)
+            if won:
+                self.message_user(request, f"{session} was {done}.")
+            else:
+                self.message_user(request, f"{session} was not {done}: {why}.", messages.WARNING)
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ["session", "seq", "attempt", "kind", "phase", "step", "created_at", "superseded"]
+    list_filter = ["kind", "superseded"]
+    list_select_related = ["session"]
+    search_fields = ["session__id", "session__name"]
+    show_full_result_count = False

@@ -1,0 +1,101 @@
+"""What this machine computes on, found out without torch."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Device:
+    """`name` and `memory` (bytes) are those of the first GPU; without one they are empty and None."""
+
+    kind: str
+    name: str = ""
+    memory: int | None = None
+    count: int = 0
+    unsloth: bool = False
+
+    @property
+    def mode(self) -> str:
+        if self.kind == "cpu":
+            return "No GPU detected - running in CPU mode"
+        more = f" and {self.count - 1} more" if self.count > 1 else ""
+        return f"GPU detected - {self.name} ({(self.memory or 0) / 1024**3:.0f} GB){more}"
+
+    @property
+    def unsloth_line(self) -> str:
+        if self.kind == "cpu":
+            return "Unsloth optimizations: DISABLED (requires CUDA)"
+        return f"Unsloth optimizations: {'ENABLED' if self.unsloth else 'DISABLED (not installed)'}"
+
+    @property
+    def lines(self) -> list[str]:
+        return [self.mode, self.unsloth_line]
+
+    @property
+    def status(self) -> str:
+        return "CPU Mode (No GPU Detected)" if self.kind == "cpu" else self.name
+
+
+@functools.cache
+def detect() -> Device:
+    with _nvml() as nvml:
+        if nvml is None or not nvml.nvmlDeviceGetCount():
+            return Device("cpu")
+        first = nvml.nvmlDeviceGetHandleByIndex(0)
+        return Device(
+            "cuda",
+            name=str(nvml.nvmlDeviceGetName(first)),
+            memory=int(nvml.nvmlDeviceGetMemoryInfo(first).total),
+            count=int(nvml.nvmlDeviceGetCount()),
+            unsloth=importlib.util.find_spec("unsloth") is not None,
+        )
+
+
+def sample() -> dict[str, Any]:
+    """Data of a `system` event."""
+    memory = psutil.virtual_memory()
+    return {
+        "cpu_percent": psutil.cpu_percent(),
+        "ram_used": memory.total - memory.available,
+        "ram_total": memory.total,
+        **_gpu_sample(),
+    }
+
+
+def _gpu_sample() -> dict[str, Any]:
+    nothing = dict.fromkeys(("gpu_name", "gpu_memory", "gpu_memory_total", "gpu_utilization"))
+    with _nvml() as nvml:
+        if nvml is None or not nvml.nvmlDeviceGetCount():
+            return nothing
+        gpu = nvml.nvmlDeviceGetHandleByIndex(0)
+        memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
+        return {
+            "gpu_name": str(nvml.nvmlDeviceGetName(gpu)),
+            "gpu_memory": int(memory.used),
+            "gpu_memory_total": int(memory.total),
+            "gpu_utilization": int(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu),
+        }
+
+
+@contextlib.contextmanager
+def _nvml() -> Iterator[Any]:
+    """NVIDIA's management library, or None where there is no driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield None
+        return
+    try:
+        yield pynvml
+    finally:
+        pynvml.nvmlShutdown()

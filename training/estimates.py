@@ -1,0 +1,104 @@
+"""Rough arithmetic before a run: how many steps, and what they may cost. Pages say "about" in front of every figure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from training.schema import SessionConfig
+
+# Answered tokens times model parameters a second of a whole training step, measured with SmolLM2-135M on 2 CPU cores
+# (8 answers of 64 tokens in 13 s) and taken over from common reports for one data-centre GPU.
+CPU_SPEED = 5.3e9
+GPU_SPEED = 3e11
+# Answers rarely use their whole limit; without a run this is a guess.
+USED_SHARE = 0.5
+# Generating alone, as evaluation does, against a whole training step.
+GENERATION_GAIN = 2
+RUNTIME_BYTES = 1.5e9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a config makes of a dataset. `rows` is None while no usable dataset is chosen."""
+
+    rows: int | None
+    held_out: int
+    completions: int
+    group: int
+    steps: int | None
+    warmup_steps: int
+
+    @property
+    def prompts(self) -> float:
+        return self.completions / self.group
+
+    @property
+    def whole_groups(self) -> bool:
+        return self.completions % self.group == 0
+
+
+def plan(config: SessionConfig, train_rows: int | None, held_out: int) -> Plan:
+    rows = min(train_rows, config.dataset.max_samples or train_rows) if train_rows is not None else None
+    return Plan(
+        rows=rows,
+        held_out=min(held_out, config.evaluation.max_samples) if config.evaluation.enabled else 0,
+        completions=config.completions_per_step,
+        group=config.grpo.num_generations,
+        steps=steps(config, rows),
+        warmup_steps=warmup_steps(config, rows),
+    )
+
+
+def steps(config: SessionConfig, rows: int | None) -> int | None:
+    """Optimiser steps of GRPO, as TRL counts them."""
+    if rows is None:
+        return config.training.max_steps
+    wanted = rows * config.training.num_epochs * config.grpo.num_generations * config.grpo.num_iterations
+    found = max(1, math.ceil(wanted / config.completions_per_step))
+    return min(found, config.training.max_steps or found)
+
+
+def warmup_steps(config: SessionConfig, rows: int | None) -> int:
+    section = config.pre_training
+    if not section.enabled or not rows:
+        return 0
+    return math.ceil(min(rows, section.max_samples or rows) * section.epochs / section.batch_size)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """None where the model's size or the dataset is not known."""
+
+    seconds: float | None
+    memory: float | None
+    disk: float | None
+    on_gpu: bool
+
+
+def cost(config: SessionConfig, made: Plan, parameters: int | None, vram_gb: float | None, on_gpu: bool) -> Cost:
+    if parameters is None:
+        return Cost(None, None, None, on_gpu)
+    memory = vram_gb * 1e9 if vram_gb and on_gpu else 4 * parameters + RUNTIME_BYTES
+    return Cost(seconds(config, made, parameters, on_gpu), memory, disk(config, parameters), on_gpu)
+
+
+def seconds(config: SessionConfig, made: Plan, parameters: int, on_gpu: bool) -> float | None:
+    if made.steps is None:
+        return None
+    limit = config.training.max_new_tokens
+    trained = made.steps * made.completions * limit
+    evaluated = 2 * made.held_out * (config.evaluation.max_new_tokens or limit) / GENERATION_GAIN
+    return (trained + evaluated) * USED_SHARE * parameters / (GPU_SPEED if on_gpu else CPU_SPEED)
+
+
+def disk(config: SessionConfig, parameters: int) -> float:
+    """Adapter, and kept checkpoints with the optimiser's two numbers a weight, all in 4 bytes."""
+    adapter = 4 * adapter_parameters(parameters, config.model.lora_rank)
+    return adapter * (1 + 3 * config.training.save_total_limit)
+
+
+def adapter_parameters(parameters: int, rank: int) -> float:
+    """Of all linear layers of a transformer of common shape: width 128 times the depth."""
+    width = (128 * parameters / 12) ** (1 / 3)
+    return rank * 20 * width * (width / 128)

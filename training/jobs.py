@@ -1,0 +1,186 @@
+"""Short work in a child process: exports and answers to prompts. The row is the truth, a bell only says "look again".
+
+A worker claims a queued row, starts `manage.py <command> <id> <attempt>` and watches it. The child writes progress and
+outcome under its attempt number; a child that dies without an outcome is tried again, at most MAX_ATTEMPTS times.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from training import children, leases
+from training.choices import JobStatus
+from training.models import Job
+from training.recorder import AWAY
+
+MAX_ATTEMPTS = 3
+RING_AGAIN_SECONDS = 10.0
+QUEUED, RUNNING = Q(status=JobStatus.QUEUED), Q(status=JobStatus.RUNNING)
+OPEN = Q(status__in=[JobStatus.QUEUED, JobStatus.RUNNING])
+
+
+class Lost(Exception):
+    """The job was cancelled, or another worker has taken it: end without writing."""
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """`at_once`: how many of them one machine runs. `tidy` removes what an ended attempt left behind."""
+
+    model: type[Job]
+    command: str
+    ring: Callable[[str], None]
+    tidy: Callable[[Any], None] = lambda job: None
+    at_once: int = 1
+
+
+KINDS: dict[str, JobKind] = {}
+_rung: dict[str, float] = {}
+
+
+def register(kind: JobKind) -> None:
+    from training import tasks
+
+    KINDS[kind.command] = kind
+    if dispatch not in tasks.dispatchables:
+        tasks.dispatchables.append(dispatch)
+
+
+def cancel(job: Job) -> bool:
+    """True if it was still open. A running child is ended by its worker within a second."""
+    rows = type(job)._default_manager.filter(OPEN, pk=job.pk)
+    return bool(rows.update(status=JobStatus.CANCELLED, finished_at=Now(), message=""))
+
+
+def dispatch() -> None:
+    """Takes jobs back from dead workers and rings for those that wait. The dispatcher calls it at every look."""
+    for kind in KINDS.values():
+        for job in leases.overdue(kind.model, RUNNING):
+            _try_again(kind, job, job.attempt, "its worker ended")
+        free = max(0, kind.at_once - leases.held_here(kind.model, RUNNING))
+        waiting = kind.model._default_manager.filter(QUEUED).order_by("created_at").values_list("pk", flat=True)[:free]
+        for pk in waiting:
+            _ring_again(kind, str(pk))
+
+
+def _ring_again(kind: JobKind, pk: str) -> None:
+    """Not at every look: with all threads of the worker busy, bells would pile up."""
+    if time.monotonic() - _rung.get(pk, -RING_AGAIN_SECONDS) >= RING_AGAIN_SECONDS:
+        _ring(kind, pk)
+
+
+def _ring(kind: JobKind, pk: str) -> None:
+    _rung[pk] = time.monotonic()
+    kind.ring(pk)
+
+
+def run(kind: JobKind, pk: str, on_tick: Callable[[Job], None] | None = None, *, waits: bool = True) -> bool:
+    """Claims the job and runs its child to the end. False if there was nothing to claim or, with `waits`, no room."""
+    if children.closing.is_set():
+        return False
+    if waits and leases.held_here(kind.model, RUNNING) >= kind.at_once:
+        return False
+    attempt = leases.claim(kind.model, pk, QUEUED, status=JobStatus.RUNNING, progress=0, message="")
+    if attempt is None:
+        return False
+    watch = _Watch(kind, pk, attempt, on_tick)
+    argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), kind.command, str(pk), str(attempt)]
+    with children.unfinished_work():
+        code = children.run_child(argv, log=log_file(pk), on_tick=watch)
+        _settle(kind, pk, attempt, code)
+    return True
+
+
+def log_file(pk: Any) -> Path:
+    return Path(settings.LOGS_DIR) / "jobs" / f"{pk}.log"
+
+
+class _Watch:
+    """Renews the lease and ends the child of a job that is no longer this attempt's to run."""
+
+    def __init__(self, kind: JobKind, pk: str, attempt: int, on_tick: Callable[[Job], None] | None) -> None:
+        self.rows = kind.model._default_manager.filter(pk=pk)
+        self.kind, self.pk, self.attempt, self.on_tick = kind, pk, attempt, on_tick
+        self.renewed = time.monotonic()
+
+    def __call__(self, child: children.Child) -> None:
+        try:
+            self.look(child)
+        except AWAY:
+            # A database that is away stops nothing: the lease is renewed as soon as it is back.
+            connection.close()
+
+    def look(self, child: children.Child) -> None:
+        if time.monotonic() - self.renewed >= settings.LEASE_SECONDS / 6:
+            leases.renew(self.kind.model, self.pk, self.attempt)
+            self.renewed = time.monotonic()
+        job = self.rows.first()
+        if job is None or job.attempt != self.attempt or job.status == JobStatus.CANCELLED:
+            child.kill()
+        elif self.on_tick:
+            self.on_tick(job)
+
+
+def _settle(kind: JobKind, pk: str, attempt: int, code: int) -> None:
+    """After the child: what it left undone is noted, retried or removed."""
+    job = kind.model._default_manager.filter(pk=pk).first()
+    if job is None or job.attempt != attempt:
+        return
+    if job.status == JobStatus.RUNNING:
+        _try_again(kind, job, attempt, _ending(code), retry=code < 0 or children.closing.is_set())
+    leases.release(kind.model, pk, attempt)
+    kind.tidy(job)
+
+
+def _ending(code: int) -> str:
+    return f"it was killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
+
+
+def _try_again(kind: JobKind, job: Job, attempt: int, why: str, retry: bool = True) -> None:
+    rows = kind.model._default_manager.filter(RUNNING, pk=job.pk, attempt=attempt)
+    if retry and attempt < MAX_ATTEMPTS:
+        if rows.update(status=JobStatus.QUEUED, worker="", lease_until=None, message=f"Trying again: {why}."):
+            _ring(kind, str(job.pk))
+        return
+    tried = f" {attempt} times" if attempt > 1 else ""
+    hint = "Most likely the memory was full: try a smaller model." if retry else "The worker's log says more."
+    error = f"Not finished{tried}: {why}. {hint} (logs/jobs/{job.pk}.log)"
+    rows.update(status=JobStatus.FAILED, worker="", lease_until=None, finished_at=Now(), error=error)
+
+
+# What the child calls.
+
+
+def follow_worker() -> None:
+    """Ends this process at once when its worker is gone: the job is done again by another one."""
+    children.follow_parent(lambda: os._exit(os.EX_TEMPFAIL))
+
+
+def report(job: Job, progress: float, message: str = "") -> None:
+    """Raises Lost if this attempt does not count any more."""
+    if not _mine(job).update(progress=round(min(max(progress, 0.0), 1.0), 4), message=message[:300]):
+        raise Lost
+
+
+def finish(job: Job, **changes: Any) -> None:
+    if not _mine(job).update(status=JobStatus.READY, progress=1, message="", finished_at=Now(), **changes):
+        raise Lost
+
+
+def fail(job: Job, error: str) -> None:
+    _mine(job).update(status=JobStatus.FAILED, message="", error=error, finished_at=Now())
+
+
+def _mine(job: Job) -> Any:
+    return type(job)._default_manager.filter(RUNNING, pk=job.pk, attempt=job.attempt)

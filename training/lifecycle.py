@@ -1,0 +1,315 @@
+"""The verbs of a session. Its status changes nowhere else, but for the recorder's copy of what the trainer reports.
+
+Every change is a conditional UPDATE that says whether it won, so that two people, two workers or a worker and the
+reaper can't both have their way. Buttons, the API, the admin and the command line call these same functions.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Max, Q
+from django.db.models.functions import Now
+
+from training import children, leases
+from training.choices import ACTIVE, RESUMABLE, RUNNING, Kind, Status
+from training.models import Event, Session
+from training.readiness import NotReady, Ready, check
+
+if TYPE_CHECKING:
+    from accounts.models import AnyUser, Team
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["NotReady"]
+
+TRAINER_FILE = "trainer.json"
+UNTITLED = "Untitled session"
+
+# Set by training.tasks: tells a worker that a row waits.
+ring: Callable[[uuid.UUID], None] | None = None
+
+
+# What people do
+
+
+def create_draft(
+    team: Team, by: AnyUser | None, name: str = "", config: dict[str, Any] | None = None, pk: uuid.UUID | None = None
+) -> Session:
+    config = config or {}
+    title = name or str(config.get("name") or "") or UNTITLED
+    creator = by if by is not None and by.is_authenticated else None
+    return Session.objects.create(pk=pk or uuid.uuid4(), team=team, created_by=creator, name=title[:200], config=config)
+
+
+def save_draft(session: Session, config: dict[str, Any], name: str | None = None) -> bool:
+    changes: dict[str, Any] = {"config": config} | ({"name": name[:200]} if name else {})
+    return _change(session, Q(status=Status.DRAFT), **changes)
+
+
+def start(session: Session, by: AnyUser | None) -> bool:
+    """Queues a draft, or a session that was stopped or failed. False: somebody else started it already.
+
+    Raises NotReady with everything that is wrong, each on its dotted field.
+    """
+    # What is saved counts, not what a page that was open for an hour holds.
+    session.refresh_from_db()
+    if session.status != Status.DRAFT:
+        return resume(session, by)
+    ready = check(session.team, session.config)
+    with transaction.atomic():
+        if not _queue(session, Q(status=Status.DRAFT), **_frozen(ready)):
+            return False
+        write_config(session.folder, ready)
+    return True
+
+
+def start_here(session: Session) -> int:
+    """For a command that runs the session itself: starts a draft that no worker ever sees. Returns the attempt."""
+    ready = check(session.team, session.config)
+    write_config(session.folder, ready)
+    attempt = leases.claim(
+        Session, session.pk, Q(status=Status.DRAFT), status=Status.STARTING, queued_at=Now(), **_frozen(ready)
+    )
+    if attempt is None:
+        raise RuntimeError("The session was started by somebody else.")
+    return attempt
+
+
+def resume(session: Session, by: AnyUser | None) -> bool:
+    """Queues a stopped or failed session: it goes on from its newest checkpoint, with the config it had."""
+    if session.status not in RESUMABLE:
+        return False
+    check(session.team, session.config, version=session.dataset_version)
+    return _queue(session, Q(status__in=RESUMABLE), attempts_before=F("attempt"))
+
+
+def request_stop(session: Session, by: AnyUser | None) -> bool:
+    """Asks a running session to save a checkpoint and end; a waiting one ends at once. False: it is not active."""
+    # The second look is for a session that a worker took or gave back in between.
+    return _stop_once(session) or _stop_once(session)
+
+
+def cancel(session: Session, by: AnyUser | None) -> bool:
+    """Takes a session that has not begun out of the queue."""
+    return _change(session, Q(status=Status.QUEUED), status=Status.CANCELLED, finished_at=Now())
+
+
+def delete(session: Session, by: AnyUser | None) -> bool:
+    """Removes the row and all files. False while the session is active."""
+    with transaction.atomic():
+        row = Session.objects.select_for_update().filter(pk=session.pk).exclude(status__in=ACTIVE).first()
+        if row is None:
+            return False
+        row.delete()
+        transaction.on_commit(lambda: _remove_files(session))
+    return True
+
+
+def clone(session: Session, by: AnyUser | None) -> Session:
+    return create_draft(session.team, by, name=f"{session.name} (copy)", config=session.config)
+
+
+# What workers do
+
+
+def claim(session_id: uuid.UUID | str) -> int | None:
+    """The attempt that may run the session now; None if it does not wait or this machine is full."""
+    with transaction.atomic():
+        _one_claim_at_a_time()
+        if leases.held_here(Session, Q(status__in=RUNNING)) >= settings.MAX_SESSIONS_PER_WORKER:
+            return None
+        return leases.claim(
+            Session,
+            session_id,
+            Q(status=Status.QUEUED),
+            status=Status.STARTING,
+            phase="",
+            stop_requested_at=None,
+        )
+
+
+def waiting() -> list[uuid.UUID]:
+    """First come, first served."""
+    rows = Session.objects.filter(status=Status.QUEUED).order_by("queued_at", "created_at")
+    return list(rows.values_list("pk", flat=True))
+
+
+def reap() -> list[uuid.UUID]:
+    """Takes sessions away from workers that are gone: they wait again, or have failed too often. Returns them."""
+    taken = []
+    for session in leases.overdue(Session, Q(status__in=RUNNING)):
+        if _is_saving(session):
+            continue
+        kill_trainer(session)
+        if take_back(session, "The worker that ran it stopped answering."):
+            logger.warning("Session %s lost its worker.", session.pk)
+            taken.append(session.pk)
+    return taken
+
+
+def take_back(session: Session, reason: str = "", ending: dict[str, Any] | None = None) -> bool:
+    """Ends the lease of whoever held the session when `session` was read, without an event."""
+    held = Session.objects.filter(pk=session.pk, attempt=session.attempt, status__in=RUNNING, worker=session.worker)
+    ending = ending or after_crash(session, reason)
+    final = ending["status"] != Status.QUEUED
+    return bool(
+        held.update(
+            status=ending["status"],
+            phase=ending["label"],
+            error=ending["error"],
+            worker="",
+            lease_until=None,
+            seconds_left=None,
+            finished_at=Now() if final else None,
+        )
+    )
+
+
+def requeue(session: Session, by: AnyUser | None) -> bool:
+    """For an operator: takes a running session from its worker, which ends at once, and lets it wait again."""
+    return take_back(session, ending=ending(Status.QUEUED, "Waiting to go on from the last checkpoint"))
+
+
+def after_crash(session: Session, reason: str) -> dict[str, Any]:
+    """What becomes of a session whose trainer died without saying why: data of a phase event."""
+    if session.stop_requested_at:
+        return ending(Status.STOPPED, "Stopped")
+    if fruitless_attempts(session) < settings.MAX_ATTEMPTS_WITHOUT_PROGRESS:
+        return ending(Status.QUEUED, "Waiting to go on from the last checkpoint", reason)
+    tries = settings.MAX_ATTEMPTS_WITHOUT_PROGRESS
+    return ending(Status.FAILED, "Failed", f"{reason} It got no further in {tries} attempts, so it was given up.")
+
+
+def ending(status: Status, label: str, error: str = "", **data: Any) -> dict[str, Any]:
+    return {"status": status.value, "label": label, "error": error, "ended": True, **data}
+
+
+def fruitless_attempts(session: Session) -> int:
+    """Attempts since one got further than all before it, or since a person started the session."""
+    rows = Event.objects.filter(session=session, kind=Kind.METRICS)
+    reached = rows.values("attempt", "phase").annotate(last=Max("step"))
+    order = [Status.PRETRAINING.value, Status.TRAINING.value, Status.FINISHING.value]
+    marks = [(order.index(row["phase"]), row["last"] or 0, -row["attempt"]) for row in reached if row["phase"] in order]
+    furthest = -max(marks)[2] if marks else 0
+    return session.attempt - max(furthest, session.attempts_before)
+
+
+def write_config(folder: Path, ready: Ready) -> None:
+    """The frozen config and reward beside the results, so that a session's folder says how it was made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", ready.config.model_dump(mode="json"))
+    write_json(folder / "reward.json", ready.composition)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Whole or not at all: a temporary name, fsynced, renamed."""
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def kill_trainer(session: Session) -> None:
+    """Ends the session's trainer if it still runs on this machine."""
+    if trainer := _trainer(session):
+        children.kill_orphan(trainer)
+
+
+def _trainer(session: Session) -> str:
+    content = read_json(session.folder / TRAINER_FILE) or {}
+    return str(content.get("identity", "")) if content.get("attempt") == session.attempt else ""
+
+
+def _is_saving(session: Session) -> bool:
+    """Its worker is dead, the trainer has noticed and writes a checkpoint: the lease says how long it may take."""
+    trainer = _trainer(session)
+    lease = Session.objects.filter(pk=session.pk, lease_until__gt=Now())
+    return bool(trainer) and trainer.startswith(f"{leases.place()}/") and leases.is_alive(trainer) and lease.exists()
+
+
+def _stop_once(session: Session) -> bool:
+    running = Q(status__in=RUNNING, stop_requested_at=None)
+    begun, fresh = Q(status=Status.QUEUED, attempt__gt=0), Q(status=Status.QUEUED, attempt=0)
+    return (
+        _change(session, running, stop_requested_at=Now())
+        or _change(session, begun, status=Status.STOPPED, finished_at=Now())
+        or _change(session, fresh, status=Status.CANCELLED, finished_at=Now())
+    )
+
+
+def _frozen(ready: Ready) -> dict[str, Any]:
+    return {
+        "config": ready.config.model_dump(mode="json"),
+        "reward": ready.composition,
+        "dataset_version": ready.version,
+    }
+
+
+def _queue(session: Session, when: Q, **changes: Any) -> bool:
+    with transaction.atomic():
+        won = _change(
+            session,
+            when,
+            status=Status.QUEUED,
+            queued_at=Now(),
+            finished_at=None,
+            stop_requested_at=None,
+            error="",
+            phase="",
+            **changes,
+        )
+        if won:
+            transaction.on_commit(lambda: _ring(session.pk))
+    return won
+
+
+def _ring(session_id: uuid.UUID) -> None:
+    try:
+        if ring:
+            ring(session_id)
+    except Exception:
+        # The row waits, and a worker looks every few seconds: a broken bell must not fail what is committed.
+        logger.exception("No worker could be told about session %s.", session_id)
+
+
+def _change(session: Session, when: Q, **changes: Any) -> bool:
+    won = bool(Session.objects.filter(when, pk=session.pk).update(**changes))
+    if won:
+        session.refresh_from_db()
+        session.__dict__.pop("parsed_config", None)
+    return won
+
+
+def _one_claim_at_a_time() -> None:
+    """Counting and claiming must not overlap. SQLite has one writer anyway: its transactions begin IMMEDIATE."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('loracraft.claim'))")
+
+
+def _remove_files(session: Session) -> None:
+    shutil.rmtree(session.folder, ignore_errors=True)
+    shutil.rmtree(Path(settings.EXPORTS_DIR) / str(session.pk), ignore_errors=True)

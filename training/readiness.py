@@ -1,0 +1,138 @@
+"""Everything that could keep a session from running, found before it waits in the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from accounts.models import Team
+from datasets_app.models import DatasetVersion
+from training import base_models
+from training.schema import Problem, SessionConfig, problems
+
+
+class NotReady(Exception):
+    """`problems`: each names its dotted field and says what to do."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
+        self.problems = problems
+
+    def by_field(self) -> dict[str, list[str]]:
+        fields: dict[str, list[str]] = {}
+        for problem in self.problems:
+            fields.setdefault(problem.field, []).append(problem.message)
+        return fields
+
+
+@dataclass(frozen=True)
+class Ready:
+    config: SessionConfig
+    composition: dict[str, Any]
+    version: DatasetVersion
+
+
+def check(team: Team, config: dict[str, Any], version: DatasetVersion | None = None) -> Ready:
+    """`config` as it would run. A given `version` is the one the session already uses. Raises NotReady."""
+    try:
+        parsed = SessionConfig.model_validate(config)
+    except ValidationError as error:
+        raise NotReady(schema_problems(error)) from None
+    found = problems(parsed) + _model_problems(parsed)
+    version, dataset_problems = _dataset(team, parsed, version)
+    if version is not None:
+        parsed = with_mapped_columns(parsed, config, version)
+        dataset_problems = _column_problems(parsed, version)
+    composition, reward_problems = _reward(team, parsed)
+    found += dataset_problems + reward_problems
+    if found or version is None:
+        raise NotReady(found)
+    return Ready(parsed, composition, version)
+
+
+def schema_problems(error: ValidationError) -> list[Problem]:
+    return [
+        Problem(field=".".join(str(part) for part in item["loc"]) or "config", message=_sentence(item["msg"]))
+        for item in error.errors(include_url=False, include_context=False)
+    ]
+
+
+def _sentence(message: str) -> str:
+    text = message.removeprefix("Value error, ").strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _model_problems(config: SessionConfig) -> list[Problem]:
+    message = base_models.problem(config.model.name)
+    return [Problem(field="model.name", message=message)] if message else []
+
+
+def _dataset(
+    team: Team, config: SessionConfig, version: DatasetVersion | None
+) -> tuple[DatasetVersion | None, list[Problem]]:
+    # Late: it reads Parquet, and this module is imported by every page.
+    from datasets_app.problems import DatasetProblem
+    from datasets_app.sources import resolve
+
+    if version is None:
+        if not config.dataset.source.strip():
+            return None, [Problem(field="dataset.source", message="Choose a dataset.")]
+        try:
+            version = resolve(team, config.dataset.source)
+        except DatasetProblem as problem:
+            return None, [Problem(field="dataset.source", message=str(problem))]
+    message = _version_problem(version)
+    return (None, [Problem(field="dataset.source", message=message)]) if message else (version, [])
+
+
+def _version_problem(version: DatasetVersion) -> str:
+    if not version.accepted:
+        return (
+            f"{version.rejected_count} lines of this dataset could not be read. Open the dataset and accept the"
+            " remaining rows, or upload a corrected file."
+        )
+    if version.row_count == 0:
+        return "This dataset has no rows: upload one that has, or choose another."
+    if version.row_count <= int(version.split.get("held_out") or 0):
+        return f"All {version.row_count} rows of this dataset are held out, none is left to train on: upload more rows."
+    if not version.path.exists():
+        return "The file of this dataset is gone: upload it again."
+    return ""
+
+
+def with_mapped_columns(config: SessionConfig, given: dict[str, Any], version: DatasetVersion) -> SessionConfig:
+    """A config that names no columns takes those that the dataset is mapped to."""
+    named = given.get("dataset") or {}
+    columns = {
+        f"{key}_field": version.mapping[key]
+        for key in ("instruction", "response")
+        if f"{key}_field" not in named and version.mapping.get(key)
+    }
+    return config.model_copy(update={"dataset": config.dataset.model_copy(update=columns)})
+
+
+def _column_problems(config: SessionConfig, version: DatasetVersion) -> list[Problem]:
+    present = [str(column["name"]) for column in version.columns]
+    wanted = {
+        "dataset.instruction_field": config.dataset.instruction_field,
+        "dataset.response_field": config.dataset.response_field,
+    }
+    return [
+        Problem(field=field, message=f"The dataset has no column {name!r}. It has: {', '.join(present)}.")
+        for field, name in wanted.items()
+        if name not in present
+    ]
+
+
+def _reward(team: Team, config: SessionConfig) -> tuple[dict[str, Any], list[Problem]]:
+    from rewards.presets import PresetMissing, composition_for
+
+    field = "reward.preset_name" if config.reward.type == "preset" else "reward.parts"
+    try:
+        return composition_for(team, config.reward).model_dump(mode="json"), []
+    except PresetMissing as error:
+        return {}, [Problem(field=field, message=str(error))]
+    except ValidationError as error:
+        return {}, [Problem(field=f"reward.{item.field}", message=item.message) for item in schema_problems(error)]

@@ -1,0 +1,302 @@
+"""The page of one session, and the small replies that keep it live. Reading only: verbs are in training/views.py."""
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.access import get_or_404
+from training import series, session_groups
+from training.charts import SYSTEM_CHARTS, TILES
+from training.choices import RUNNING, Kind, Status
+from training.hub import message
+from training.models import Event, Session
+from training.session_page import SessionState, newest, newest_checkpoints, page, valid_config
+
+DEFAULT_EVENTS = 200
+MAX_EVENTS = 500
+# A reply ends after the event that takes it past this: the rollouts of one step can be megabytes.
+MAX_REPLY_BYTES = 4_000_000
+LOG_KINDS = [Kind.LOG, Kind.ERROR]
+CHART_POINTS = 900
+ANSWERS_ON_OVERVIEW = 4
+# What a spreadsheet takes for the start of a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+View = Callable[..., HttpResponse]
+
+
+class BadQuery(ValueError):
+    """A parameter of the query string that can't be used; the message names it."""
+
+
+def json_errors(view: View) -> View:
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except BadQuery as problem:
+            return JsonResponse({"error": str(problem)}, status=400)
+
+    return answer
+
+
+def whole(
+    request: HttpRequest, name: str, *, default: int | None = None, low: int = 0, high: int = 2**53
+) -> int | None:
+    text = request.GET.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or not low <= int(text[:17]) <= high:
+        raise BadQuery(f"{name}: a whole number from {low} to {high} is needed, not {text[:40]!r}.")
+    return int(text)
+
+
+def chosen(request: HttpRequest, name: str, allowed: Iterable[str]) -> list[str]:
+    asked = [word for word in request.GET.get(name, "").split(",") if word]
+    unknown = set(asked) - set(allowed)
+    if unknown:
+        raise BadQuery(f"{name}: {', '.join(sorted(unknown))[:80]} is not known. Known: {', '.join(allowed)}.")
+    return asked
+
+
+def visible(session: Session) -> QuerySet[Event]:
+    """Without the steps that a later attempt did again. What the log said stays said."""
+    return session.events.filter(Q(superseded=False) | Q(kind__in=LOG_KINDS))
+
+
+@require_safe
+@never_cache
+def session(request: HttpRequest, pk: UUID) -> HttpResponse:
+    state = SessionState(get_or_404(Session, request.user, pk), request.user)
+    context = {"state": state, "session": state.session, **page(state)}
+    context["system_charts"] = SYSTEM_CHARTS
+    context["data"] = page_data(state, context)
+    return render(request, "training/session.html", context)
+
+
+def page_data(state: SessionState, context: dict[str, Any]) -> dict[str, Any]:
+    """What the script starts from. Addresses come from the template's data attributes."""
+    session = state.session
+    return {
+        "id": str(session.pk),
+        "status": session.status,
+        "running": session.status in RUNNING,
+        "active": session.is_active,
+        "lastSeq": session.last_seq,
+        "totalSteps": session.total_steps,
+        "attempt": session.attempt,
+        "parts": context["parts"],
+        "charts": [chart.as_json() for chart in context["charts"]],
+        "systemCharts": [chart.as_json() for chart in SYSTEM_CHARTS],
+        "tileKeys": [tile.key for tile in TILES if tile.style != "clip"],
+        "points": CHART_POINTS,
+        "values": context["values"],
+    }
+
+
+@require_safe
+@never_cache
+def head(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The head of the page again, after its status or phase changed."""
+    state = SessionState(get_or_404(Session, request.user, pk), request.user)
+    return render(request, "training/session/_head.html", {"state": state, "session": state.session})
+
+
+@require_safe
+@never_cache
+def checkpoints(request: HttpRequest, pk: UUID) -> HttpResponse:
+    session = get_or_404(Session, request.user, pk)
+    context = {"session": session, "config": valid_config(session), "checkpoints": newest_checkpoints(session)}
+    return render(request, "training/session/_checkpoints.html", context)
+
+
+@require_safe
+@never_cache
+@json_errors
+def events(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Events in the order they happened.
+
+    `after` goes forward from a cursor; `before`, or no cursor at all, gives the newest ones. `kinds` is a comma list,
+    `limit` at most MAX_EVENTS. A reply may hold fewer than asked for: go on from its last event.
+    """
+    session = get_or_404(Session, request.user, pk)
+    after, before = whole(request, "after"), whole(request, "before")
+    limit = whole(request, "limit", default=DEFAULT_EVENTS, low=1, high=MAX_EVENTS)
+    found = visible(session)
+    if kinds := chosen(request, "kinds", Kind.values):
+        found = found.filter(kind__in=kinds)
+    if before is not None:
+        found = found.filter(seq__lt=before)
+    if after is not None:
+        found = found.filter(seq__gt=after)
+    ordered = found.order_by("-seq" if after is None else "seq")[:limit]
+    lines = encoded(ordered)
+    return events_reply(session, lines if after is not None else lines[::-1])
+
+
+def encoded(found: QuerySet[Event]) -> list[str]:
+    lines, size = [], 0
+    for event in found.iterator(50):
+        lines.append(json.dumps(message(event), ensure_ascii=False))
+        size += len(lines[-1])
+        if size > MAX_REPLY_BYTES:
+            break
+    return lines
+
+
+def events_reply(session: Session, lines: list[str]) -> HttpResponse:
+    about = json.dumps({"last_seq": session.last_seq, "status": session.status, "attempt": session.attempt})
+    return HttpResponse(f'{about[:-1]}, "events": [{",".join(lines)}]}}', content_type="application/json")
+
+
+@require_safe
+@never_cache
+@json_errors
+def series_json(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Columns over the steps, thinned. `keys` is a comma list, `key` may be repeated for names with a comma in them.
+
+    `phase` training or pretraining; or `kind=system`, over time. `from` and `to` bound the steps.
+    """
+    session = get_or_404(Session, request.user, pk)
+    keys = list(dict.fromkeys([*request.GET.getlist("key"), *filter(None, request.GET.get("keys", "").split(","))]))
+    if not 1 <= len(keys) <= series.MAX_KEYS:
+        raise BadQuery(f"keys: name 1 to {series.MAX_KEYS} of them.")
+    points = whole(request, "points", default=600, low=series.MIN_POINTS, high=series.MAX_POINTS) or 0
+    if chosen(request, "kind", [Kind.METRICS, Kind.SYSTEM]) == [Kind.SYSTEM]:
+        return JsonResponse(series.system(session, keys, points=points).as_json("times"))
+    phase = chosen(request, "phase", [Status.TRAINING, Status.PRETRAINING]) or [Status.TRAINING]
+    first, last = whole(request, "from"), whole(request, "to")
+    found = series.metrics(session, keys, phase=phase[0], points=points, first=first, last=last)
+    return JsonResponse(found.as_json("steps"))
+
+
+@require_safe
+@never_cache
+@json_errors
+def groups(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The completions of the newest step at or before `step`, or of the newest at all."""
+    session = get_or_404(Session, request.user, pk)
+    step = whole(request, "step")
+    compact = request.GET.get("compact") == "1"
+    event = rollouts_at(session, step)
+    context: dict[str, Any] = {"session": session, "event": event, "compact": compact}
+    if event is not None:
+        worst_first = request.GET.get("order") == "worst"
+        config = valid_config(session)
+        context["groups"] = session_groups.groups(
+            event,
+            config.prompt if config else None,
+            worst_first=worst_first,
+            most=ANSWERS_ON_OVERVIEW if compact else None,
+        )[: 1 if compact else None]
+        context |= neighbours(session, event)
+    return render(request, "training/session/_groups.html", context)
+
+
+def rollouts(session: Session) -> QuerySet[Event]:
+    return session.events.filter(kind=Kind.ROLLOUTS, superseded=False, step__isnull=False)
+
+
+def rollouts_at(session: Session, step: int | None) -> Event | None:
+    found = rollouts(session).order_by("-seq")
+    if step is None:
+        return found.first()
+    return found.filter(step__lte=step).first() or found.last()
+
+
+def neighbours(session: Session, event: Event) -> dict[str, int | None]:
+    """The steps with completions before and after this one, the first and the last."""
+    steps = rollouts(session).values_list("step", flat=True)
+    return {
+        "previous": steps.filter(seq__lt=event.seq).order_by("-seq").first(),
+        "next": steps.filter(seq__gt=event.seq).order_by("seq").first(),
+        "first": steps.order_by("seq").first(),
+        "last": steps.order_by("-seq").first(),
+    }
+
+
+@require_safe
+def completion(request: HttpRequest, pk: UUID, seq: int, group: int, index: int) -> HttpResponse:
+    """The whole text of one completion."""
+    session = get_or_404(Session, request.user, pk)
+    event = newest(session, Kind.ROLLOUTS, seq=seq)
+    try:
+        text = (event.data if event else {})["groups"][group]["completions"][index].get("text")
+    except (KeyError, IndexError):
+        raise Http404("There is no such completion.") from None
+    config = valid_config(session)
+    found = session_groups.segments(session_groups.text_of(text), config.prompt if config else None)
+    return render(request, "training/session/_text.html", {"segments": found, "whole": True})
+
+
+@require_safe
+def config_json(request: HttpRequest, pk: UUID) -> HttpResponse:
+    session = get_or_404(Session, request.user, pk)
+    response = HttpResponse(json.dumps(session.config, indent=2), content_type="application/json")
+    return download(response, f"session-{session.pk}.json")
+
+
+def download(response: Any, name: str) -> Any:
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@require_safe
+@never_cache
+def metrics_csv(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Every step with every value, for a spreadsheet."""
+    session = get_or_404(Session, request.user, pk)
+    found = session.events.filter(kind=Kind.METRICS, superseded=False).order_by("seq")
+    keys: dict[str, None] = {}
+    for data in found.values_list("data", flat=True).iterator(series.READ_AT_ONCE):
+        keys.update(dict.fromkeys(data))
+    response = StreamingHttpResponse(csv_lines(found, list(keys)), content_type="text/csv; charset=utf-8")
+    return download(response, f"session-{session.pk}-metrics.csv")
+
+
+async def csv_lines(found: QuerySet[Event], keys: list[str]) -> AsyncIterator[str]:
+    """An async iterator: under ASGI a plain one is read into memory as a whole before the first byte goes out."""
+    yield csv_line(["phase", "step", "attempt", "at", *keys])
+    async for event in found.aiterator(series.READ_AT_ONCE):
+        at = event.created_at.isoformat(timespec="milliseconds")
+        yield csv_line([event.phase, event.step, event.attempt, at, *(event.data.get(key) for key in keys)])
+
+
+def csv_line(cells: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow([safe_cell(cell) for cell in cells])
+    return line.getvalue()
+
+
+def safe_cell(value: Any) -> Any:
+    """Text that a spreadsheet would run is marked as text; numbers stay numbers."""
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+@require_safe
+@never_cache
+def log_text(request: HttpRequest, pk: UUID) -> HttpResponse:
+    session = get_or_404(Session, request.user, pk)
+    found = session.events.filter(kind__in=LOG_KINDS).order_by("seq")
+    response = StreamingHttpResponse(log_lines(found), content_type="text/plain; charset=utf-8")
+    return download(response, f"session-{session.pk}.log")
+
+
+async def log_lines(found: QuerySet[Event]) -> AsyncIterator[str]:
+    async for event in found.aiterator(series.READ_AT_ONCE):
+        level = event.data.get("level") or event.kind
+        at = event.created_at.isoformat(timespec="milliseconds")
+        yield f"{at} {level.upper():7} {event.data.get('message', '')}\n"

@@ -1,0 +1,455 @@
+"""The stepper of a new session. Every reply, also one to a half-typed value, has saved what was typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.access import current_team, get_or_404
+from accounts.models import Role
+from datasets_app.models import Dataset, DatasetVersion
+from datasets_app.previews import templates_for
+from rewards.models import RewardPreset
+from rewards.presets import PresetMissing, composition_of, usable_by
+from training import drafts, lifecycle
+from training.choices import Status
+from training.forms import LEVELS, ConfigFileForm, SaveConfigForm, StepForm, as_text, extra, infos
+from training.models import CatalogueModel, SavedConfig, Session
+from training.previews import Preview
+from training.schema import Problem
+
+ORDER = list(drafts.STEPS)
+TITLES = {
+    "model": ("Choose a model", "The base model that gets an adapter. Its own weights stay as they are."),
+    "dataset": (
+        "Choose a dataset",
+        "Questions with answers that can be checked. Some are held out to measure the gain.",
+    ),
+    "prompt": ("Write the prompt", "What the model reads before every question, and how it marks its answer."),
+    "reward": ("Choose a reward", "What scores the answers. The model becomes what the reward pays for."),
+    "config": ("Set the config", "The defaults work. Change what you have a reason to change."),
+    "review": ("Review and train", "Everything in one place before the session joins the queue."),
+}
+# Columns bring their messages themselves; datasets have no splits of a hub; a reward's type follows from its card.
+NOT_SHOWN = ("dataset.split", "reward.type")
+OWN_MODEL = "own"
+OWN_PARTS = "custom"
+MAX_FILE_BYTES = 1_000_000
+DATASETS_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class ProblemLine:
+    """A problem with the step that mends it."""
+
+    step: str
+    slug: str
+    label: str
+    message: str
+
+    @classmethod
+    def of(cls, problem: Problem) -> ProblemLine:
+        step, info = drafts.step_of(problem.field), infos().get(problem.field)
+        label = str(info.title) if info else TITLES[step][0].split(" ", 2)[-1].capitalize()
+        return cls(step, problem.field.replace(".", "-"), label, problem.message)
+
+
+@require_POST
+def new(request: HttpRequest) -> HttpResponse:
+    team = current_team(request.user, Role.MEMBER)
+    config = first_config(request)
+    session = lifecycle.create_draft(team, request.user, config=config)
+    return redirect("training:setup", session.pk, "review" if "config" in request.POST else "model")
+
+
+def first_config(request: HttpRequest) -> dict[str, Any]:
+    """What a button on another page has chosen already: a saved config, a dataset or a model."""
+    if "config" in request.POST:
+        saved = get_or_404(SavedConfig, request.user, request.POST["config"])
+        return {**saved.config, "name": saved.name}
+    chosen = {"dataset.source": request.POST.get("dataset"), "model.name": request.POST.get("model")}
+    return drafts.put({}, {name: value[:300] for name, value in chosen.items() if value})
+
+
+def draft_or_404(request: HttpRequest, pk: UUID) -> Session:
+    return get_or_404(Session, request.user, pk, Role.MEMBER)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def setup(request: HttpRequest, pk: UUID, step: str) -> HttpResponse:
+    session = draft_or_404(request, pk)
+    if step not in drafts.STEPS:
+        raise Http404("No such step.")
+    if session.status != Status.DRAFT:
+        return gone(request, session)
+    if request.method == "POST":
+        return save(request, session, step)
+    return render(request, f"training/new/{step}.html", page(request, session, step))
+
+
+def gone(request: HttpRequest, session: Session) -> HttpResponse:
+    """A draft that was started meanwhile, perhaps by somebody else, is frozen."""
+    messages.info(request, "This session has been started: its config is frozen. Clone it to change something.")
+    response = redirect("training:session", session.pk)
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponse(headers={"HX-Redirect": response.url})
+    return response
+
+
+def save(request: HttpRequest, session: Session, step: str) -> HttpResponse:
+    config, name = changed(session, step, request.POST), request.POST.get("name", "").strip()
+    if not lifecycle.save_draft(session, config, name or None):
+        return gone(request, session)
+    session.config, session.name = config, name[:200] or session.name
+    if request.POST.get("level") in LEVELS:
+        request.session["config_level"] = request.POST["level"]
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "training/new/_saved.html", page(request, session, step))
+    return onward(request, session, step)
+
+
+def onward(request: HttpRequest, session: Session, step: str) -> HttpResponse:
+    """To the step that was asked for. Continue stays where something is wrong; the pills go anywhere."""
+    target = request.POST.get("go", step)
+    if target == "next":
+        wrong = [p for p in drafts.problems(session.team, session.config) if drafts.step_of(p.field) == step]
+        target = step if wrong else ORDER[min(ORDER.index(step) + 1, len(ORDER) - 1)]
+    address = reverse("training:setup", args=[session.pk, target if target in drafts.STEPS else step])
+    return redirect(f"{address}?check=1" if target == step and "go" in request.POST else address)
+
+
+def changed(session: Session, step: str, posted: Mapping[str, Any]) -> dict[str, Any]:
+    """The draft's config with what this step posted."""
+    config = session.config
+    before = drafts.get(config, "dataset.source")
+    typed = {name: posted[name].replace("\x00", "") for name in drafts.STEPS[step] if name in posted}
+    typed |= switched_off(step, posted) | chosen_cards(posted)
+    config = drafts.put(config, StepForm(typed, typed).values())
+    if step == "dataset" and drafts.get(config, "dataset.source") != before:
+        config = drafts.without(config, drafts.COLUMNS)
+    return config
+
+
+def switched_off(step: str, posted: Mapping[str, Any]) -> dict[str, Any]:
+    """A browser says nothing about a switch that is off, so the form says that it has switches."""
+    if "switches" not in posted:
+        return {}
+    known = infos()
+    return {name: False for name in drafts.STEPS[step] if known[name].annotation is bool and name not in posted}
+
+
+def chosen_cards(posted: Mapping[str, Any]) -> dict[str, Any]:
+    """Cards are radio buttons of their own: beside them something else can be typed or kept."""
+    found: dict[str, Any] = {}
+    if posted.get("model.choice", OWN_MODEL) != OWN_MODEL:
+        found["model.name"] = posted["model.choice"]
+    if posted.get("reward.choice") == OWN_PARTS:
+        found["reward.type"] = "custom"
+    elif posted.get("reward.choice"):
+        found |= {"reward.type": "preset", "reward.preset_name": posted["reward.choice"]}
+    return found
+
+
+def page(request: HttpRequest, session: Session, step: str, more: list[Problem] | None = None) -> dict[str, Any]:
+    found = drafts.problems(session.team, session.config)
+    found += [problem for problem in more or [] if problem not in found]
+    preview, names = Preview(session), drafts.STEPS[step]
+    form = StepForm(names, field_values(session, names, preview), shown_problems(request, session, found))
+    title, lead = TITLES[step]
+    place = ORDER.index(step)
+    return {
+        "session": session,
+        "step": step,
+        "title": title,
+        "lead": lead,
+        "pills": drafts.pills(session.config, found, step),
+        "problems": found,
+        "problem_lines": [ProblemLine.of(problem) for problem in found],
+        "form": form,
+        "fields": {name.split(".")[1]: form[name] for name in names} if step != "config" else {},
+        "messages_at": [form[name] for name in names if name not in (*drafts.COLUMNS, *NOT_SHOWN)],
+        "preview": preview,
+        "previous": ORDER[place - 1] if place else "",
+        "following": TITLES[ORDER[place + 1]][0] if place + 1 < len(ORDER) else "",
+        **EXTRAS[step](request, session, preview, form),
+    }
+
+
+def field_values(session: Session, names: list[str], preview: Preview) -> dict[str, Any]:
+    found = drafts.values(session.config, names)
+    for name in drafts.COLUMNS:
+        if name in found and not drafts.is_set(session.config, name):
+            found[name] = getattr(preview.config.dataset, name.split(".")[1])
+    return found
+
+
+def shown_problems(request: HttpRequest, session: Session, found: list[Problem]) -> dict[str, str]:
+    """What is missing is only said once somebody wanted to go on; what is wrong, at once."""
+    asked = "check" in request.GET
+    return {p.field: p.message for p in reversed(found) if asked or drafts.state_of(session.config, p) == "attention"}
+
+
+# What each step shows beside its form
+
+
+def model_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
+    name = drafts.get(session.config, "model.name")
+    catalogue = list(CatalogueModel.objects.all())
+    families: dict[str, list[CatalogueModel]] = {}
+    for row in catalogue:
+        families.setdefault(row.family, []).append(row)
+    smallest_first = sorted(families.items(), key=lambda pair: pair[1][0].parameters)
+    return {
+        "families": dict(smallest_first),
+        "chosen": name,
+        "is_own": all(row.hub_id != name for row in catalogue),
+    }
+
+
+def dataset_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
+    datasets = Dataset.objects.of_user(request.user).filter(team=session.team)
+    versions = DatasetVersion.objects.filter(dataset__in=datasets).order_by("dataset", "number").defer("report")
+    newest = {version.dataset_id: version for version in versions}
+    rows = [(row, newest.get(row.pk)) for row in datasets[:DATASETS_SHOWN]]
+    return {
+        "datasets": rows,
+        "chosen": str(preview.version.dataset_id) if preview.version else drafts.get(session.config, "dataset.source"),
+        "columns_fields": [form[name] for name in drafts.COLUMNS],
+        "columns": [column["name"] for column in preview.version.columns] if preview.version else [],
+        "here": reverse("training:setup", args=[session.pk, "dataset"]),
+    }
+
+
+def prompt_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
+    return {"templates": templates_for(request.user).order_by("name")}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A preset with its parts and how it fits the dataset that is chosen."""
+
+    preset: RewardPreset
+    parts: list[Any]
+    misfit: str
+
+
+def reward_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
+    categories: dict[str, list[Card]] = {}
+    for preset in usable_by(session.team):
+        categories.setdefault(preset.category, []).append(card(preset, preview))
+    custom = drafts.get(session.config, "reward.type") == "custom"
+    chosen = OWN_PARTS if custom else drafts.get(session.config, "reward.preset_name")
+    return {"categories": categories, "chosen": chosen, "is_custom": custom}
+
+
+def card(preset: RewardPreset, preview: Preview) -> Card:
+    try:
+        composition = composition_of(preset)
+    except PresetMissing as error:
+        return Card(preset, [], str(error))
+    lacks = composition.needs_reference and preview.example is not None and not preview.example.reference
+    return Card(preset, composition.parts, "Needs an expected answer, and the dataset has none." if lacks else "")
+
+
+def config_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
+    return {
+        "grouped_fields": [(title, [form[name] for name in names]) for title, names in drafts.GROUPS.items()],
+        "levels": LEVELS,
+        "level": request.session.get("config_level", LEVELS[0]),
+        "saved_configs": saved_configs(request, session),
+    }
+
+
+def saved_configs(request: HttpRequest, session: Session) -> Any:
+    return SavedConfig.objects.of_user(request.user).filter(team=session.team).only("pk", "name")
+
+
+def review_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
+    return {"summary": summary(preview)}
+
+
+SUMMARY = [
+    *(
+        (title, key, drafts.STEPS[key])
+        for title, key in (("Model", "model"), ("Dataset", "dataset"), ("Prompt", "prompt"))
+    ),
+    *((title, "config", names) for title, names in drafts.GROUPS.items()),
+]
+
+
+@dataclass(frozen=True)
+class Line:
+    label: str
+    value: Any
+    unit: str
+    changed: bool
+
+
+def summary(preview: Preview) -> list[tuple[str, str, list[Line]]]:
+    """(title, step, its lines): what the form holds, with the values that would be used."""
+    changed_fields = drafts.differs(preview.config) - set(drafts.COLUMNS)
+    return [
+        (title, step, [line(preview, name, name in changed_fields) for name in names if name != "dataset.split"])
+        for title, step, names in SUMMARY
+    ]
+
+
+def line(preview: Preview, name: str, is_changed: bool) -> Line:
+    info, value = infos()[name], drafts.read(preview.config, name)
+    if isinstance(value, bool):
+        value = "on" if value else "off"
+    elif name == "dataset.source" and preview.version:
+        value = preview.version.dataset.name
+    return Line(str(info.title), as_text(value), extra(info, "unit"), is_changed)
+
+
+EXTRAS = {
+    "model": model_extras,
+    "dataset": dataset_extras,
+    "prompt": prompt_extras,
+    "reward": reward_extras,
+    "config": config_extras,
+    "review": review_extras,
+}
+
+
+# Verbs of the draft
+
+
+@require_POST
+def use_template(request: HttpRequest, pk: UUID) -> HttpResponse:
+    session = draft_or_404(request, pk)
+    template = templates_for(request.user).filter(pk=uuid_or_none(request.POST.get("template"))).first()
+    if template is None:
+        messages.error(request, "That prompt template is gone. Choose another.")
+    else:
+        names = drafts.STEPS["prompt"]
+        typed = {name: getattr(template, name.split(".")[1]) for name in names}
+        lifecycle.save_draft(session, drafts.put(session.config, typed))
+    return redirect("training:setup", pk, "prompt")
+
+
+def uuid_or_none(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
+
+
+@require_POST
+def start(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Queues a draft, or lets a stopped or failed session go on."""
+    session = draft_or_404(request, pk)
+    was_draft = session.status == Status.DRAFT
+    name = request.POST.get("name", "").strip()
+    if was_draft and name:
+        lifecycle.save_draft(session, session.config, name)
+        session.name = name[:200]
+    try:
+        won = lifecycle.start(session, request.user)
+    except lifecycle.NotReady as error:
+        return not_ready(request, session, error.problems, was_draft)
+    if won:
+        messages.success(request, "The session is in the queue.")
+    else:
+        messages.info(request, "The session was started already.")
+    return redirect("training:session", pk)
+
+
+def not_ready(request: HttpRequest, session: Session, found: list[Problem], was_draft: bool) -> HttpResponse:
+    if was_draft:
+        return render(request, "training/new/review.html", page(request, session, "review", found), status=422)
+    messages.error(request, f"The session can't go on: {found[0].message}")
+    return redirect("training:session", session.pk)
+
+
+def as_file(config: Mapping[str, Any], name: str) -> HttpResponse:
+    response = JsonResponse(config, json_dumps_params={"indent": 2, "ensure_ascii": False})
+    response["Content-Disposition"] = f'attachment; filename="loracraft-{name}.json"'
+    return response
+
+
+@require_POST
+def import_config(request: HttpRequest, pk: UUID) -> HttpResponse:
+    session = draft_or_404(request, pk)
+    form = ConfigFileForm(request.POST, request.FILES)
+    config, problem = (None, form.errors["file"][0]) if not form.is_valid() else read_file(form.cleaned_data["file"])
+    if config is None:
+        messages.error(request, str(problem))
+    else:
+        take_over(request, session, config, f"Loaded {form.cleaned_data['file'].name}.")
+    return redirect("training:setup", pk, "config")
+
+
+def read_file(file: Any) -> tuple[dict[str, Any] | None, str]:
+    if file.size > MAX_FILE_BYTES:
+        return None, "This file is larger than 1 MB: a config has a few kilobytes. Choose another file."
+    try:
+        text = file.read().decode("utf-8-sig").replace("\\u0000", "")
+        config = json.loads(text, parse_constant=refuse_constant)
+        json.dumps(config, ensure_ascii=False).encode()  # half of a surrogate pair can't be stored
+    except UnicodeDecodeError:
+        return None, "This file is no text in UTF-8. Choose the JSON file of a config."
+    except RecursionError:
+        return None, "This file is nested too deeply. Choose the JSON file of a config."
+    except ValueError as error:
+        return None, f"This file is no valid JSON: {error}."
+    if not isinstance(config, dict):
+        return None, 'A config file holds one JSON object, such as {"model": {…}}. This one holds something else.'
+    return config, ""
+
+
+def refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def take_over(request: HttpRequest, session: Session, config: dict[str, Any], done: str) -> None:
+    """Puts a whole config into the draft. What it doesn't say about the dataset stays as it is chosen."""
+    unknown = drafts.unknown_keys(config)
+    known = {key: value for key, value in config.items() if isinstance(value, dict) and key in drafts.SECTIONS}
+    merged = drafts.without({**session.config, **known}, unknown)
+    if not lifecycle.save_draft(session, merged, str(config.get("name") or "").strip() or None):
+        messages.error(request, "The session has been started meanwhile: its config is frozen.")
+        return
+    messages.success(request, done)
+    if unknown:
+        messages.warning(request, f"Left out, because there are no such settings: {', '.join(unknown)[:500]}.")
+
+
+@require_POST
+def save_config(request: HttpRequest, pk: UUID) -> HttpResponse:
+    session = draft_or_404(request, pk)
+    form = SaveConfigForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, str(form.errors["config_name"][0]))
+        return redirect("training:setup", pk, "config")
+    name, config = form.cleaned_data["config_name"], session.config
+    _, made = SavedConfig.objects.update_or_create(
+        team=session.team, name=name, defaults={"config": config}, create_defaults=new_config(request, config)
+    )
+    messages.success(request, f"Saved as “{name}”." if made else f"“{name}” now holds this config.")
+    return redirect("training:setup", pk, "config")
+
+
+def new_config(request: HttpRequest, config: dict[str, Any]) -> dict[str, Any]:
+    return {"config": config, "created_by_id": request.user.pk}
+
+
+@require_POST
+def load_config(request: HttpRequest, pk: UUID) -> HttpResponse:
+    session = draft_or_404(request, pk)
+    saved = saved_configs(request, session).filter(pk=uuid_or_none(request.POST.get("config"))).first()
+    if saved is None:
+        messages.error(request, "Choose a saved config first.")
+    else:
+        take_over(request, session, saved.config, f"Loaded “{saved.name}”.")
+    return redirect("training:setup", pk, "config")
