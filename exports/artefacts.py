@@ -110,7 +110,7 @@ def _gguf(export: Export, wanted: Choice, adapter: Path, part: Path, report: Rep
     merged = _merge(export.session, adapter, part / "merged", "float16")
     _converted(export, wanted, merged, part, report)
     report(0.95, "Writing the Modelfile")
-    (part / "Modelfile").write_text(_modelfile(export.session, merged, wanted.gguf_name))
+    (part / "Modelfile").write_text(_modelfile(export.session, merged, part / wanted.gguf_name))
     shutil.rmtree(merged)
 
 
@@ -145,7 +145,7 @@ def _quantized(wanted: Choice, source: Path, part: Path, report: Report) -> None
     gguf_files.check(part / wanted.gguf_name, wanted, header.tensors)
 
 
-def _modelfile(session: Session, merged: Path, gguf_name: str) -> str:
+def _modelfile(session: Session, merged: Path, gguf: Path) -> str:
     from transformers import AutoTokenizer
 
     from training.engine import prompting
@@ -158,12 +158,14 @@ def _modelfile(session: Session, merged: Path, gguf_name: str) -> str:
         return str(tokenizer.apply_chat_template(messages, tokenize=False))
 
     config = session.parsed_config
-    made = modelfile.ollama(render, bos=tokenizer.bos_token or "")
+    # Only a begin token that llama.cpp adds itself is left out: SmolLM2's is the <|im_start|> of its template.
+    bos = tokenizer.bos_token or "" if gguf_files.read_header(gguf).adds_bos else ""
+    made = modelfile.ollama(render, bos)
     note = f"{' '.join(session.name.split())}: made by LoRA Craft. Use: ollama create my-model -f Modelfile"
     if not made.exact:
         note += "\nThis model has no chat template that can be written for Ollama: the text is passed on as it is."
     return modelfile.write(
-        gguf_name,
+        gguf.name,
         made.template,
         system=config.prompt.rendered,
         stops=_stops(merged, tokenizer),

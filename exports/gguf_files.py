@@ -30,6 +30,7 @@ class Header:
     chat_template: str
     eos: int | None
     architecture: str
+    adds_bos: bool
 
 
 def read_header(file: Path) -> Header:
@@ -49,7 +50,17 @@ def read_header(file: Path) -> Header:
         chat_template=str(value("tokenizer.chat_template") or ""),
         eos=None if eos is None else int(str(eos)),
         architecture=str(value("general.architecture") or ""),
+        adds_bos=adds_bos(
+            value("tokenizer.ggml.add_bos_token"), value("tokenizer.ggml.model"), value("tokenizer.ggml.pre")
+        ),
     )
+
+
+def adds_bos(said: object, model: object, pre: object) -> bool:
+    """Whether llama.cpp puts the begin token before a prompt: by its rules, where the header does not say."""
+    if said is not None:
+        return bool(said)
+    return model == "llama" or pre == "llama-bpe"
 
 
 def check(file: Path, choice: Choice, tensors: int | None = None) -> Header:

@@ -268,4 +268,6 @@ LOGGING = {
         },
     },
     "root": {"handlers": ["console", "file"], "level": LOG_LEVEL},
+    # With a handler of its own Huey adds none, and says everything once.
+    "loggers": {"huey": {"handlers": ["console", "file"], "level": LOG_LEVEL, "propagate": False}},
 }

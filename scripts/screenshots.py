@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 from playwright.sync_api import Error as BrowserError
 
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
@@ -72,9 +72,8 @@ def shoot_all(browser: Browser, options: argparse.Namespace) -> None:
             context.close()
 
 
-def signed_in(browser: Browser, options: argparse.Namespace) -> str:
-    """Signs in once, shoots the page on which one does, and returns the file that holds the cookies."""
-    file = options.out / ".cookies.json"
+def signed_in(browser: Browser, options: argparse.Namespace) -> StorageState:
+    """Signs in once, shoots the page on which one does, and returns the cookies."""
     page = browser.new_page()
     page.goto(f"{options.url}/login/")
     page.screenshot(path=options.out / "login-desktop-light.png")
@@ -84,9 +83,9 @@ def signed_in(browser: Browser, options: argparse.Namespace) -> str:
     page.wait_for_load_state()
     if "/login/" in page.url:
         raise SystemExit(f"{options.user} could not sign in: is LORACRAFT_PASSWORD set to the right password?")
-    page.context.storage_state(path=file)
+    state = page.context.storage_state()
     page.close()
-    return str(file)
+    return state
 
 
 def pages(page: Page, options: argparse.Namespace) -> Iterator[tuple[str, str]]:

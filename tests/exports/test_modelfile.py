@@ -104,3 +104,25 @@ def test_quotes_and_newlines_can_not_break_out_of_the_file() -> None:
     assert 'PARAMETER stop "<|\\"|>"\nPARAMETER stop "\\n\\n"\n' in text
     assert "PARAMETER temperature 0.7\nPARAMETER num_ctx 2048\n" in text
     assert text.startswith("# two\n# lines\nFROM ./m.gguf\n")
+
+
+def test_a_begin_token_that_llama_cpp_does_not_add_stays_in_the_template() -> None:
+    """SmolLM2's begin token is <|im_start|>: taking it off would break its first turn."""
+    render = renderer(CHATML)
+    assert modelfile.ollama(render, "").template.startswith("{{ if .System }}<|im_start|>system\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "model", "pre", "added"),
+    [
+        (None, "gpt2", "smollm", False),
+        (None, "gpt2", "llama-bpe", True),
+        (None, "llama", "default", True),
+        (False, "llama", "default", False),
+        (True, "gpt2", "qwen2", True),
+    ],
+)
+def test_begin_token_by_llama_cpp_s_rules(said: bool | None, model: str, pre: str, added: bool) -> None:
+    from exports.gguf_files import adds_bos
+
+    assert adds_bos(said, model, pre) is added

@@ -67,7 +67,8 @@ def test_ctrl_c_stops_train_with_a_checkpoint_and_the_session_goes_on_by_its_id(
     draft.refresh_from_db()
     assert draft.status == "stopped"
 
-    monkeypatch.setenv("FAKE_SECONDS", "0.01")
+    # Long enough for the trainer to look at the row more than once.
+    monkeypatch.setenv("FAKE_SECONDS", "0.3")
     process = manage("train", draft.name)
     child_processes.append(process)
     out, err = process.communicate(timeout=60)

@@ -418,7 +418,7 @@ def test_the_review_lists_every_problem_with_a_link_to_its_step(owner_client, em
     assert f"{address(empty, 'config')}?check=1#field-training-temperature" in text
     assert f"{address(empty, 'dataset')}?check=1#field-dataset-source" in text
     assert f"{address(empty, 'model')}?check=1#field-model-name" in text
-    assert re.search(r"formaction=[^>]+disabled", text)
+    assert re.search(r'form="start-form" disabled', text)
 
 
 def test_starting_an_unready_draft_shows_the_problems_and_starts_nothing(owner_client, empty):
@@ -478,3 +478,12 @@ def test_each_part_that_a_reply_to_a_change_replaces_is_on_the_page(owner_client
     replaced = re.findall(r'id="([\w-]+)"[^>]*hx-swap-oob', reply)
     assert len(replaced) > 2 or step == "reward"
     assert [name for name in replaced if f'id="{name}"' not in page] == []
+
+
+def test_only_the_form_of_its_own_can_start_a_session(owner_client, draft):
+    """htmx sends an autosave to the formaction of the button that was clicked last."""
+    text = owner_client.get(address(draft, "review")).content.decode()
+    assert "formaction" not in text
+    assert (
+        f'id="start-form" method="post" action="{reverse("training:start", args=[draft.pk])}" data-before-leave' in text
+    )

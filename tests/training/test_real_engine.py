@@ -1,4 +1,4 @@
-"""The whole way once with nothing in place of anything: command, supervisor, trainer process, TRL, recorder, database."""
+"""The whole way once with nothing replaced: command, supervisor, trainer process, TRL, recorder, database."""
 
 import json
 import subprocess

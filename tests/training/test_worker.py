@@ -74,7 +74,7 @@ def test_a_paused_worker_writes_nothing_after_another_took_its_session(start_wor
     old_trainer = trainer_pid(long_session)
     worker.send_signal(signal.SIGSTOP)
     wait_for(lambda: lifecycle.reap() == [long_session.pk], 10, "the end of the lease")
-    assert is_gone(old_trainer)
+    wait_for(lambda: is_gone(old_trainer), 5, "the end of the old trainer")
 
     attempt = lifecycle.claim(long_session.pk)
     assert attempt == 2

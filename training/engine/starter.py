@@ -6,6 +6,7 @@ save it because it counts as quantised: the weights go into a new model of the s
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -66,6 +67,26 @@ def convert(source: Path, target: Path) -> None:
     model.generation_config = loaded.generation_config
     model.bfloat16().save_pretrained(target)
     AutoTokenizer.from_pretrained(**where, trust_remote_code=False).save_pretrained(target)
+    repair_tokenizer(target)
+
+
+def repair_tokenizer(folder: Path) -> None:
+    """SmolLM2's own rules, which transformers does not take over from GGUF: digits one by one, the end token, and no
+    byte fallback, which would make llama.cpp's converter write a vocabulary of another kind."""
+    file, settings_file = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    rules = json.loads(file.read_text(encoding="utf-8"))
+    rules["model"]["byte_fallback"] = False
+    rules["normalizer"] = None
+    bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    digits = {"type": "Digits", "individual_digits": True}
+    rules["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, bytes_]}
+    rules["decoder"] = {**bytes_, "add_prefix_space": True}
+    file.write_text(json.dumps(rules, ensure_ascii=False), encoding="utf-8")
+    settings = json.loads(settings_file.read_text(encoding="utf-8"))
+    settings |= dict.fromkeys(("eos_token", "pad_token"), "<|im_end|>")
+    for name in ("eos_token_id", "pad_token_id"):
+        settings.pop(name, None)
+    settings_file.write_text(json.dumps(settings, indent=2), encoding="utf-8")
 
 
 def publish(unfinished: Path, folder: Path) -> None:

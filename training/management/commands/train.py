@@ -127,7 +127,9 @@ class Command(BaseCommand):
 
 
 def claim(session: Session, *statuses: str) -> int | None:
-    return leases.claim(Session, session.pk, Q(status__in=statuses), status=Status.STARTING)
+    # A request that stopped an earlier attempt must not stop this one.
+    when = Q(status__in=statuses)
+    return leases.claim(Session, session.pk, when, status=Status.STARTING, phase="", stop_requested_at=None)
 
 
 class Progress:
