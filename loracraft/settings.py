@@ -24,7 +24,7 @@ MODELS_DIR = DATA_DIR / "models"
 OUTPUTS_DIR = DATA_DIR / "outputs"
 EXPORTS_DIR = DATA_DIR / "exports"
 LOGS_DIR = DATA_DIR / "logs"
-# llama.cpp's converter brings a `gguf` package of its own, so it lives beside site-packages (requirements-converter.txt).
+# llama.cpp's converter brings a `gguf` package of its own, so it lives beside site-packages.
 CONVERTER_DIR = env.path("LORACRAFT_CONVERTER", Path(sys.prefix) / "converter")
 for folder in (DATA_DIR, UPLOADS_DIR, CACHE_DIR, MODELS_DIR, OUTPUTS_DIR, EXPORTS_DIR, LOGS_DIR):
     folder.mkdir(parents=True, exist_ok=True)

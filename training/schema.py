@@ -422,8 +422,8 @@ def _conflicts(config: SessionConfig) -> list[tuple[str, str]]:
         found.append(
             (
                 "training.batch_size",
-                f"Batch size × gradient accumulation is {training.batch_size} × {training.gradient_accumulation_steps} ="
-                f" {config.completions_per_step}. It must be a multiple of the answers per question"
+                f"Batch size × gradient accumulation is {training.batch_size} × {training.gradient_accumulation_steps}"
+                f" = {config.completions_per_step}. It must be a multiple of the answers per question"
                 f" ({grpo.num_generations}), because a group is never split between two steps.",
             )
         )

@@ -96,7 +96,8 @@ function ask(form) {
   const title = document.createElement("h2");
   title.textContent = form.dataset.confirm;
   const text = document.createElement("p");
-  text.textContent = form.dataset.confirmText || "This can't be undone.";
+  text.textContent = form.dataset.confirmText || "";
+  text.hidden = !text.textContent;
   const buttons = document.createElement("form");
   buttons.method = "dialog";
   buttons.className = "btn-row";

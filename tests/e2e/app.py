@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,14 +16,10 @@ from typing import Any
 import psutil
 from django.conf import settings
 
+from tests.services import free_port
+
 ROOT = Path(settings.BASE_DIR)
 SESSION = "select id, status, step, attempt, error from training_session order by created_at desc limit 1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:

@@ -2,51 +2,19 @@
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-
-def binaries():
-    """Where initdb and postgres are; Debian keeps them off the PATH."""
-    found = shutil.which("initdb") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), None)
-    return Path(found).parent if found else None
-
-
-def account():
-    """PostgreSQL refuses to run as root."""
-    return {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+from tests import services
 
 
 @pytest.fixture(scope="module")
 def postgres():
-    folder = binaries()
-    if folder is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    # Not below pytest's own folder, which only this user may enter.
-    home = Path(tempfile.mkdtemp(prefix="loracraft-postgres-"))
-    data = home / "data"
-    data.mkdir(mode=0o700)
-    if account():
-        home.chmod(0o755)
-        shutil.chown(data, "postgres", "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -c fsync=off"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/", **account()}
-    subprocess.run([folder / "initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync"], check=True, **quiet)
-    control = [folder / "pg_ctl", "-D", data, "-w", "-t", "30"]
-    subprocess.run([*control, "-o", options, "-l", data / "log", "start"], check=True, **quiet)
-    yield f"postgresql://tester@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)
-    shutil.rmtree(home)
+    with services.postgresql() as url:
+        yield url
 
 
 def run_race(tmp_path, **variables):
