@@ -27,12 +27,11 @@ from training.models import Event, Session
 
 NAME, USER, TEAM = "Demo: a small model learns to add", "demo", teams.DEFAULT_TEAM
 CONFIG = Path(settings.BASE_DIR) / "training" / "demo_config.json"
-# Of the dataset, unless the config says so itself under "generate".
 GENERATED: dict[str, Any] = {
     "task": "chain_sum",
     "parameters": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2},
     "seed": 42,
-    "size": 1000,
+    "size": 3000,
     "name": "Demo: adding and subtracting two numbers",
 }
 POLL_SECONDS = 0.5
@@ -62,17 +61,17 @@ def session_of(user: User) -> Session:
         lifecycle.resume(unfinished, user)
         return unfinished
     config = json.loads(CONFIG.read_text(encoding="utf-8"))
-    made = dataset(team, user, config.pop("generate", GENERATED))
+    made = dataset(team, user)
     config.setdefault("dataset", {})["source"] = str(made.pk)
     session = lifecycle.create_draft(team, user, NAME, config)
     lifecycle.start(session, user)
     return session
 
 
-def dataset(team: Team, user: User, generated: dict[str, Any]) -> Dataset:
-    wanted = {key: generated[key] for key in ("task", "parameters", "seed", "size")}
-    known = Dataset.objects.filter(team=team, name=generated["name"], source_detail=wanted).first()
-    return known or importing.generate(team, user, **generated).dataset
+def dataset(team: Team, user: User) -> Dataset:
+    wanted = {key: GENERATED[key] for key in ("task", "parameters", "seed", "size")}
+    known = Dataset.objects.filter(team=team, name=GENERATED["name"], source_detail=wanted).first()
+    return known or importing.generate(team, user, **GENERATED).dataset
 
 
 def follow(session: Session, tell: Tell) -> Session:

@@ -30,7 +30,6 @@ def session(team: Team, owner: User) -> Session:
 
 def test_the_config_is_one_that_can_run() -> None:
     config = json.loads(demo.CONFIG.read_text())
-    assert config.pop("generate", demo.GENERATED)["seed"]
     assert not problems(SessionConfig.model_validate(config))
 
 
