@@ -268,6 +268,9 @@ LOGGING = {
         },
     },
     "root": {"handlers": ["console", "file"], "level": LOG_LEVEL},
-    # With a handler of its own Huey adds none, and says everything once.
-    "loggers": {"huey": {"handlers": ["console", "file"], "level": LOG_LEVEL, "propagate": False}},
+    "loggers": {
+        # With a handler of its own Huey adds none, and says everything once. What a task did is in its row.
+        "huey": {"handlers": ["console", "file"], "level": "WARNING", "propagate": False},
+        "daphne": {"level": "WARNING"},
+    },
 }

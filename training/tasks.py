@@ -13,7 +13,7 @@ from django.db import close_old_connections, connection
 from django.db.models import Q
 from huey.contrib.djhuey import db_task, on_startup
 
-from training import children, leases, lifecycle
+from training import children, devices, leases, lifecycle
 from training.choices import RUNNING
 from training.models import Session
 
@@ -48,6 +48,8 @@ lifecycle.ring = ring
 def start_dispatcher() -> None:
     """Huey calls this in each of its threads."""
     if _once.acquire(blocking=False):
+        for line in devices.detect().lines:
+            logger.info(line)
         threading.Thread(target=dispatch_forever, daemon=True, name="dispatcher").start()
 
 
