@@ -67,6 +67,15 @@ def test_a_finished_model_is_not_made_again(model_folder: Path, monkeypatch: pyt
 
 
 @pytest.mark.learning
+def test_the_starter_model_splits_text_by_smollm2s_own_rules(smollm2: Path) -> None:
+    """transformers reads the package's tokenizer without them, and llama.cpp crashes on what is exported with it."""
+    tokenizer = loading.load_tokenizer(str(smollm2), tiny_config())
+    assert tokenizer.tokenize("45 + 178") == ["4", "5", "Ġ+", "Ġ", "1", "7", "8"]
+    assert tokenizer.eos_token == tokenizer.pad_token == "<|im_end|>"
+    assert tokenizer.decode(tokenizer.encode("Größe: 5 €")) == "Größe: 5 €"
+
+
+@pytest.mark.learning
 def test_the_starter_model_knows_the_capital_of_france(smollm2: Path) -> None:
     model, tokenizer = loading.load_for_generation(str(smollm2), None)
     section = PromptSection(system_prompt="You are a helpful assistant. Answer in short.")
