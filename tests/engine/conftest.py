@@ -113,6 +113,10 @@ def always_fails(sample: Sample, parameters: Any) -> Score:
     raise RewardError("nothing can be judged")
 
 
+def a_fifth(sample: Sample, parameters: Any) -> Score:
+    return Score(0.2)
+
+
 SEEN: list[Sample] = []
 
 
@@ -123,7 +127,7 @@ def remembers(sample: Sample, parameters: Any) -> Score:
 
 @pytest.fixture(autouse=True)
 def reward_functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for function in (share_of_e, share_of_letters, even_length, fails_on_odd_length, always_fails, remembers):
+    for function in (share_of_e, share_of_letters, even_length, fails_on_odd_length, always_fails, a_fifth, remembers):
         definition = RewardFunction(
             function.__name__,
             function.__name__,

@@ -216,6 +216,18 @@ def test_a_rollouts_event_stays_small_however_long_the_answers_are(session: Sess
     assert len(json.dumps(recorded.of("rollouts")[0].data)) < 500_000
 
 
+def test_a_group_of_equal_rewards_teaches_nothing_whatever_the_reward_is(session: Session) -> None:
+    """0.2 is no number of float32: eight of them have a mean that is another one."""
+    session.composition = composition("a_fifth")
+    session.config = tiny_config(training={"batch_size": 16}, grpo={"num_generations": 8, "kl_penalty": 0.0})
+    _, recorded = session.run()
+
+    assert set(recorded.curve("frac_reward_zero_std").values()) == {1.0}
+    assert set(recorded.curve("grad_norm").values()) == {0.0}
+    answers = [c for event in recorded.of("rollouts") for group in event.data["groups"] for c in group["completions"]]
+    assert {(c["total"], c["advantage"]) for c in answers} == {(0.2, 0.0)}
+
+
 @pytest.mark.parametrize("kl", [0.0, 0.04])
 def test_an_answer_that_cannot_be_judged_is_no_zero(session: Session, kl: float) -> None:
     session.composition = composition("fails_on_odd_length")

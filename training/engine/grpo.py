@@ -26,6 +26,10 @@ from training.engine.scoring import score
 from training.engine.trainers import Journal, SafeCheckpoints, common_options, schedule
 from training.schema import SessionConfig
 
+# Rewards are rounded to a power of two: the mean of equal rewards is then the reward itself in float32. Without that,
+# eight times 0.2 has a deviation of 1e-8, which TRL takes for a signal: a small advantage, a pass that could have been
+# saved, and a group without signal that is not counted as one.
+REWARD_STEP = 2.0**-16
 # A rollouts event must fit into a web socket's frame with room to spare.
 TEXT_BUDGET = 300_000
 LONGEST_TEXT = 8_000
@@ -112,7 +116,13 @@ class Judge:
             self.results.append(score(self.composition, self.config.prompt, row, text, len(ids)))
         for name, value in part_metrics(self.results).items():
             log_metric(name, value)
-        return [result.total for result in self.results]
+        return [
+            None if result.total is None else round(result.total / REWARD_STEP) * REWARD_STEP for result in self.results
+        ]
+
+
+def rounded(total: float | None) -> float | None:
+    return None if total is None else round(total / REWARD_STEP) * REWARD_STEP
 
 
 def part_metrics(results: list[Result]) -> dict[str, float]:
