@@ -160,7 +160,7 @@ def test_memory_running_out_in_the_middle_of_training_ends_as_an_engine_error(
 def source(name: str) -> ast.Module:
     wheel = next(WHEELS.glob(f"{PIN}-*.whl"), None)
     if wheel is None:
-        pytest.skip(f"{PIN} is not in {WHEELS}: pip download --no-deps {PIN.replace('-', '==', 1)} -d {WHEELS}")
+        pytest.skip(f"needs the Unsloth wheel {PIN}: pip download --no-deps {PIN.replace('-', '==', 1)} -d {WHEELS}")
     with zipfile.ZipFile(wheel) as archive:
         return ast.parse(archive.read(f"unsloth/models/{name}.py"))
 
