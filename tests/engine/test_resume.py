@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests.engine.conftest import Recorded, Session, question, tiny_config
@@ -98,6 +99,29 @@ def test_a_stop_in_the_middle_of_a_rollout_keeps_the_last_completed_step(
     assert first.step == 3
     assert first.of("checkpoint")[-1].step == 3
     assert stopped.adapter is not None
+
+
+def test_a_stop_in_the_middle_of_a_backward_pass_does_not_wait_for_its_end(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = another(session, "whole")
+    whole.run()
+    begun, ended = [], []
+    backward = torch.Tensor.backward
+
+    def counted(self: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        begun.append(1)
+        backward(self, *args, **kwargs)
+        ended.append(1)
+
+    monkeypatch.setattr(torch.Tensor, "backward", counted)
+    stopped, first = session.run(stop=lambda recorded: len(begun) >= 3)
+
+    assert stopped.status == "stopped"
+    assert (len(begun), len(ended)) == (3, 2)
+    assert first.of("checkpoint")[-1].step == 2
+    session.run(resume=True)
+    assert_same_weights(session.folder, whole.folder)
 
 
 def test_resuming_a_mid_step_stop_is_exact(session: Session) -> None:

@@ -110,13 +110,18 @@ class SafeCheckpoints(Trainer):
         return True
 
     def stop_hooks(self) -> list[Any]:
-        """A look at the stop sign before every layer: a forward pass of a large batch takes many seconds."""
+        """A look at the stop sign at every layer, there and back: a pass of a large batch takes many seconds."""
 
         def check(*_: Any) -> None:
             self.stopper.check()
 
+        def check_there_and_back(layer: Any, inputs: tuple[Any, ...]) -> None:
+            check()
+            if inputs and isinstance(inputs[0], torch.Tensor) and inputs[0].requires_grad:
+                inputs[0].register_hook(check)
+
         blocks = [module for module in self.model.modules() if isinstance(module, torch.nn.ModuleList)]
-        return [layer.register_forward_pre_hook(check) for block in blocks for layer in block]
+        return [layer.register_forward_pre_hook(check_there_and_back) for block in blocks for layer in block]
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         self.stopper.check()
