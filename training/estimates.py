@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from training.schema import SessionConfig
 
 # Answered tokens times model parameters a second of a whole training step, measured with SmolLM2-135M on 2 CPU cores
-# (8 answers of 64 tokens in 13 s). The one for a GPU is a guess: no GPU was measured.
-CPU_SPEED = 5.3e9
+# (32 answers of 14 tokens in 5 s). The one for a GPU is a guess: no GPU was measured.
+CPU_SPEED = 1.2e10
 GPU_SPEED = 3e11
 # Answers rarely use their whole limit; without a run this is a guess.
 USED_SHARE = 0.5
