@@ -1,6 +1,6 @@
 """The one door to team-owned rows. An outsider gets 404, a viewer who wants to change something 403."""
 
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -21,11 +21,12 @@ def get_or_404(model: type[Row], user: AnyUser, pk: UUID | str, role: str = Role
     in that team is below `role`.
     """
     try:
-        row = model.objects.of_user(user).select_related("team", "created_by").get(pk=pk)
+        rows: Any = model.objects.of_user(user).select_related("team", "created_by")
+        row: Row = rows.get(pk=pk)
     except (model.DoesNotExist, ValidationError, ValueError):
         raise Http404(f"No such {model._meta.verbose_name}.") from None
     require(user, row.team, role)
-    return cast(Row, row)
+    return row
 
 
 def require(user: AnyUser, team: Team, role: str) -> None:
