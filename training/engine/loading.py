@@ -182,30 +182,29 @@ def unsloth_model_options(model_path: str, config: SessionConfig, torch: Any) ->
     }
 
 
-def unsloth_adapter_options(config: SessionConfig) -> dict[str, Any]:
+def lora_options(config: SessionConfig) -> dict[str, Any]:
+    """What PEFT and Unsloth are told in the same words."""
     return {
         "r": config.model.lora_rank,
         "lora_alpha": config.model.lora_alpha,
         "lora_dropout": config.model.lora_dropout,
         "target_modules": config.model.target_modules,
         "bias": "none",
+        "use_rslora": False,
+    }
+
+
+def unsloth_adapter_options(config: SessionConfig) -> dict[str, Any]:
+    return {
+        **lora_options(config),
         "use_gradient_checkpointing": "unsloth" if config.training.gradient_checkpointing else False,
         "random_state": config.training.seed,
-        "use_rslora": False,
     }
 
 
 def adapter_options(config: SessionConfig) -> dict[str, Any]:
     """Fields of PEFT's LoraConfig."""
-    return {
-        "r": config.model.lora_rank,
-        "lora_alpha": config.model.lora_alpha,
-        "lora_dropout": config.model.lora_dropout,
-        "target_modules": config.model.target_modules,
-        "bias": "none",
-        "use_rslora": False,
-        "task_type": "CAUSAL_LM",
-    }
+    return {**lora_options(config), "task_type": "CAUSAL_LM"}
 
 
 def add_adapter(model: Any, config: SessionConfig) -> Any:
