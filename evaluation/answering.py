@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from evaluation.models import Trial
+from jobs import running
 from rewards.composition import Composition
 from rewards.registry import Markers, Sample
-from training import adapters, base_models, jobs
+from training import adapters, base_models
 from training.engine.problems import EngineError, is_out_of_memory
 from training.schema import SessionConfig
 
@@ -18,17 +19,19 @@ log = logging.getLogger(__name__)
 
 
 def answer(trial: Trial) -> None:
-    """Records answers and outcome. Raises jobs.Lost if the trial was cancelled or taken by another worker."""
+    """Records answers and outcome. Raises running.Lost if the trial was cancelled or taken by another worker."""
     try:
         _answer(trial)
-    except jobs.Lost:
+    except running.Lost:
         raise
     except EngineError as error:
-        jobs.fail(trial, f"{error.message} {error.hint}".strip())
+        running.fail(trial, f"{error.message} {error.hint}".strip())
     except Exception as error:
         log.exception("Trial %s failed", trial.pk)
         memory = "The memory was full: ask for fewer tokens, or end other work on this machine."
-        jobs.fail(trial, memory if is_out_of_memory(error) else f"The model could not answer: {type(error).__name__}.")
+        running.fail(
+            trial, memory if is_out_of_memory(error) else f"The model could not answer: {type(error).__name__}."
+        )
 
 
 def _answer(trial: Trial) -> None:
@@ -39,19 +42,19 @@ def _answer(trial: Trial) -> None:
     adapter = adapters.newest(session)
     if adapter is None:
         raise EngineError("The adapter of this session is gone.", "Resume or repeat the session.")
-    jobs.report(trial, 0.05, "Loading the model")
+    running.report(trial, 0.05, "Loading the model")
     model, tokenizer = loading.load_for_generation(base_models.locate(config.model.name), adapter)
     messages = prompting.messages(config.prompt, trial.prompt, system=bool(trial.settings["use_system_prompt"]))
     prompt = prompting.render(tokenizer, messages)
     answers: dict[str, Any] = {}
-    jobs.report(trial, 0.3, "The adapter answers")
+    running.report(trial, 0.3, "The adapter answers")
     answers["adapter"] = _one(trial, config, model, tokenizer, prompt)
     _save(trial, answers)
-    jobs.report(trial, 0.65, "The base model answers")
+    running.report(trial, 0.65, "The base model answers")
     # The same weights with the adapter switched off: the model is loaded once.
     with model.disable_adapter():
         answers["base"] = _one(trial, config, model, tokenizer, prompt)
-    jobs.finish(trial, answers=answers)
+    running.finish(trial, answers=answers)
 
 
 def _one(trial: Trial, config: SessionConfig, model: Any, tokenizer: Any, prompt: str) -> dict[str, Any]:

@@ -6,6 +6,6 @@ class EvaluationConfig(AppConfig):
 
     def ready(self) -> None:
         from evaluation.tasks import KIND
-        from training import jobs
+        from jobs import running
 
-        jobs.register(KIND)
+        running.register(KIND)

@@ -1,6 +1,7 @@
 from django.db import models
 
-from training.models import Job, Session
+from jobs.models import Job
+from training.models import Session
 
 
 class Trial(Job):

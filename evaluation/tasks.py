@@ -1,14 +1,14 @@
 from huey.contrib.djhuey import db_task
 
 from evaluation.models import Trial
-from training import jobs
+from jobs import running
 
 
 @db_task(priority=10)
 def answer_trial(pk: str) -> None:
     """Only a bell: the row says whether there is anything to do. What waits behind it is taken next."""
-    if jobs.run(KIND, pk):
-        jobs.dispatch()
+    if running.run(KIND, pk):
+        running.dispatch()
 
 
-KIND = jobs.JobKind(model=Trial, command="answer", ring=answer_trial)
+KIND = running.JobKind(model=Trial, command="answer", ring=answer_trial)

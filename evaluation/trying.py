@@ -10,8 +10,10 @@ from django.db import transaction
 
 from datasets_app.problems import DatasetProblem
 from evaluation.models import Trial
-from training import adapters, jobs
-from training.choices import JobStatus, Kind
+from jobs import running
+from jobs.choices import JobStatus
+from training import adapters
+from training.choices import Kind
 from training.models import Session
 
 OPEN = [JobStatus.QUEUED, JobStatus.RUNNING]
@@ -39,7 +41,7 @@ def create(session: Session, by: User | None, prompt: str, settings: dict[str, A
 
 
 def cancel(trial: Trial) -> bool:
-    return jobs.cancel(trial)
+    return running.cancel(trial)
 
 
 def examples(session: Session) -> list[Example]:

@@ -13,7 +13,7 @@ from accounts.models import Role
 from exports import building, views
 from exports.models import Export
 from exports.problems import ExportProblem
-from training.choices import JobStatus
+from jobs.choices import JobStatus
 from training.models import Session
 
 

@@ -6,6 +6,6 @@ class ExportsConfig(AppConfig):
 
     def ready(self) -> None:
         from exports.tasks import KIND
-        from training import jobs
+        from jobs import running
 
-        jobs.register(KIND)
+        running.register(KIND)

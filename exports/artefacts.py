@@ -19,8 +19,9 @@ from exports import building, cards, formats, gguf_files, modelfile
 from exports.formats import ADAPTER_FILES, Choice, parameters
 from exports.models import Export, Format
 from exports.problems import ExportProblem
-from training import adapters, base_models, jobs
-from training.choices import JobStatus
+from jobs import running
+from jobs.choices import JobStatus
+from training import adapters, base_models
 from training.engine.problems import EngineError, is_disk_full, is_out_of_memory
 from training.models import Session
 
@@ -30,14 +31,14 @@ F16_NAME = "model-f16.gguf"
 
 
 def build(export: Export) -> None:
-    """Builds and records the outcome. Raises jobs.Lost if the export was cancelled or taken by another worker."""
+    """Builds and records the outcome. Raises running.Lost if the export was cancelled or taken by another worker."""
     try:
         _build(export)
-    except jobs.Lost:
+    except running.Lost:
         raise
     except Exception as error:
         log.exception("Export %s failed", export.pk)
-        jobs.fail(export, _explained(error).sentence)
+        running.fail(export, _explained(error).sentence)
 
 
 def _build(export: Export) -> None:
@@ -59,7 +60,7 @@ def _build(export: Export) -> None:
 
 def _make(export: Export, wanted: Choice, adapter: Path, part: Path) -> None:
     def report(progress: float, message: str) -> None:
-        jobs.report(export, progress, message)
+        running.report(export, progress, message)
 
     makers = {Format.ADAPTER: _adapter, Format.MERGED: _merged, Format.GGUF: _gguf}
     makers[Format(wanted.format)](export, wanted, adapter, part, report)
@@ -190,7 +191,7 @@ def _stops(merged: Path, tokenizer: Any) -> list[str]:
 
 def _publish(export: Export, part: Path) -> None:
     """The row is written last, and only if this attempt still counts."""
-    jobs.report(export, 0.97, "Computing checksums")
+    running.report(export, 0.97, "Computing checksums")
     files = [_entry(file) for file in sorted(part.iterdir())]
     main = _main_file(export, files)
     _sync_folder(part)
@@ -200,14 +201,14 @@ def _publish(export: Export, part: Path) -> None:
     _sync_folder(final.parent)
     file = f"{final.name}/{main['name']}" if export.format == Format.GGUF else final.name
     try:
-        jobs.finish(
+        running.finish(
             export,
             file=file,
             size=sum(f["size"] for f in files),
             sha256=main["sha256"],
             files=[main, *_others(files, main)],
         )
-    except jobs.Lost:
+    except running.Lost:
         shutil.rmtree(final, ignore_errors=True)
         raise
 

@@ -12,8 +12,9 @@ from django.db import transaction
 from exports.formats import CHOICES, Choice, choice, needed_space, parameters
 from exports.models import Export, Format
 from exports.problems import ExportProblem
-from training import adapters, jobs
-from training.choices import JobStatus
+from jobs import running
+from jobs.choices import JobStatus
+from training import adapters
 from training.models import Session
 
 ALIASES = {"huggingface": Format.ADAPTER, "lora": Format.ADAPTER, "peft": Format.ADAPTER, "safetensors": Format.MERGED}
@@ -80,13 +81,13 @@ def gigabytes(size: int) -> str:
 
 
 def cancel(export: Export) -> bool:
-    return jobs.cancel(export)
+    return running.cancel(export)
 
 
 def delete(export: Export) -> None:
     """Row first, files after: a file without a row is swept, a row without its file would lie."""
     folder = artefact_folder(export)
-    jobs.cancel(export)
+    running.cancel(export)
     export.delete()
     shutil.rmtree(folder, ignore_errors=True)
     for part in parts(export.folder, str(export.id)):

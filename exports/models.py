@@ -3,7 +3,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 
-from training.models import Job, Session
+from jobs.models import Job
+from training.models import Session
 
 
 class Format(models.TextChoices):

@@ -12,8 +12,8 @@ from accounts.models import AnyUser, Role
 from exports.building import OPEN, existing, zip_name
 from exports.formats import CHOICES, Choice, estimated_size, parameters
 from exports.models import Export, Format
+from jobs.choices import JobStatus
 from training import adapters
-from training.choices import JobStatus
 from training.models import Session
 
 

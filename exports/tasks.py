@@ -2,14 +2,14 @@ from huey.contrib.djhuey import db_task
 
 from exports.building import tidy
 from exports.models import Export
-from training import jobs
+from jobs import running
 
 
 @db_task()
 def build_export(pk: str) -> None:
     """Only a bell: the row says whether there is anything to do. What waits behind it is taken next."""
-    if jobs.run(KIND, pk):
-        jobs.dispatch()
+    if running.run(KIND, pk):
+        running.dispatch()
 
 
-KIND = jobs.JobKind(model=Export, command="build_export", ring=build_export, tidy=tidy)
+KIND = running.JobKind(model=Export, command="build_export", ring=build_export, tidy=tidy)

@@ -19,7 +19,7 @@ from exports import building, downloads
 from exports import panel as panels
 from exports.models import Export
 from exports.problems import ExportProblem
-from training.choices import JobStatus
+from jobs.choices import JobStatus
 from training.models import Session
 
 

@@ -21,8 +21,9 @@ from datasets_app.models import Dataset
 from evaluation.report import Report, Side, before_after
 from exports import building
 from exports.models import Export
+from jobs.choices import JobStatus
 from training import lifecycle
-from training.choices import ACTIVE, JobStatus, Kind, Status
+from training.choices import ACTIVE, Kind, Status
 from training.models import Event, Session
 
 NAME, USER, TEAM = "Demo: a small model learns to add", "demo", teams.DEFAULT_TEAM

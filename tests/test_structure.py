@@ -13,15 +13,16 @@ from django.conf import settings
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
 ROOT = Path(settings.BASE_DIR)
-APPS = ["accounts", "datasets_app", "rewards", "training", "evaluation", "exports"]
+APPS = ["accounts", "jobs", "datasets_app", "rewards", "training", "evaluation", "exports"]
 # Each app may import itself and these.
 MAY_IMPORT = {
     "accounts": set(),
-    "datasets_app": {"accounts"},
+    "jobs": {"accounts"},
+    "datasets_app": {"jobs", "accounts"},
     "rewards": {"accounts"},
-    "training": {"datasets_app", "rewards", "accounts"},
-    "evaluation": {"training", "datasets_app", "rewards", "accounts"},
-    "exports": {"training", "datasets_app", "rewards", "accounts", "evaluation"},
+    "training": {"jobs", "datasets_app", "rewards", "accounts"},
+    "evaluation": {"jobs", "training", "datasets_app", "rewards", "accounts"},
+    "exports": {"jobs", "training", "datasets_app", "rewards", "accounts", "evaluation"},
 }
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "pandas", "sklearn", "unsloth"}
 # Callers of verbs. Nothing but urls, wiring and other callers imports them.

@@ -30,11 +30,3 @@ class Kind(models.TextChoices):
     LOG = "log"
     SYSTEM = "system"
     ERROR = "error"
-
-
-class JobStatus(models.TextChoices):
-    QUEUED = "queued", "Queued"
-    RUNNING = "running", "Running"
-    READY = "ready", "Ready"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"

@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.db.models import F, Max, Q
 from django.db.models.functions import Now
 
-from training import children, leases
+from jobs import children, leases
 from training.choices import ACTIVE, RESUMABLE, RUNNING, Kind, Status
 from training.models import Event, Session
 from training.readiness import NotReady, Ready, check

@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from jobs.leases import AWAY
 from training.choices import RUNNING, TERMINAL, Kind, Status
 from training.events import EngineEvent, finite
 from training.models import Event, Session
@@ -36,7 +37,6 @@ from training.models import Event, Session
 logger = logging.getLogger(__name__)
 
 FILE = "events.jsonl"
-AWAY = (OperationalError, InterfaceError)
 HEAD = re.compile(rb'\{"seq": (\d+), "attempt": (\d+), ')
 BATCH_LINES, BATCH_BYTES = 200, 4 * 1024 * 1024
 

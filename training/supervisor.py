@@ -13,12 +13,14 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from training import children, leases, lifecycle, trainer
+from jobs import children, leases
+from jobs.leases import AWAY
+from training import lifecycle, trainer
 from training.choices import Kind, Status
 from training.engine.problems import is_disk_full
 from training.events import EngineEvent
 from training.models import Session
-from training.recorder import AWAY, FILE, EventLog, Fenced, Ingester
+from training.recorder import FILE, EventLog, Fenced, Ingester
 from training.trainer import Exit
 
 logger = logging.getLogger(__name__)

@@ -5,25 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from uuid import UUID
 
 from django.conf import settings
-from django.db import close_old_connections, connection
 from django.db.models import Q
 from huey.contrib.djhuey import db_task, on_startup
 
-from training import children, devices, leases, lifecycle
+from jobs import dispatcher, leases
+from training import devices, lifecycle
 from training.choices import RUNNING
 from training.models import Session
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
 RING_AGAIN_SECONDS = 10.0
-
-# What else the dispatcher looks after, each called at every look: other apps append their own.
-dispatchables: list[Callable[[], object]] = []
 
 _once = threading.Lock()
 _rung: dict[UUID, float] = {}
@@ -50,25 +45,13 @@ def start_dispatcher() -> None:
     if _once.acquire(blocking=False):
         for line in devices.detect().lines:
             logger.info(line)
-        threading.Thread(target=dispatch_forever, daemon=True, name="dispatcher").start()
+        threading.Thread(target=dispatcher.dispatch_forever, daemon=True, name="dispatcher").start()
 
 
-def dispatch_forever() -> None:
-    looked = time.monotonic()
-    while not children.closing.is_set():
-        if time.monotonic() - looked > settings.LEASE_SECONDS / 2:
-            leases.allow_grace()
-        # A failed look leaves `looked` as it is: the pause it belongs to goes on.
-        if dispatch():
-            looked = time.monotonic()
-        close_old_connections()
-        children.closing.wait(LOOK_SECONDS)
-
-
-def dispatch() -> bool:
-    """One look at everything that waits or was left behind. False if some of it failed."""
-    done = [_attempted(look) for look in (lifecycle.reap, ring_for_waiting_sessions, *dispatchables)]
-    return all(done)
+def look_after_sessions() -> None:
+    """Takes sessions back from dead workers and rings for those that wait."""
+    lifecycle.reap()
+    ring_for_waiting_sessions()
 
 
 def ring_for_waiting_sessions() -> None:
@@ -79,12 +62,4 @@ def ring_for_waiting_sessions() -> None:
             ring(session_id)
 
 
-def _attempted(look: Callable[[], object]) -> bool:
-    """The dispatcher outlives whatever goes wrong in one look."""
-    try:
-        look()
-    except Exception:
-        logger.exception("%s failed.", getattr(look, "__qualname__", look))
-        connection.close()
-        return False
-    return True
+dispatcher.looks.append(look_after_sessions)

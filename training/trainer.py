@@ -16,12 +16,14 @@ from django.conf import settings
 from django.db import connection
 from pydantic import ValidationError
 
-from training import children, devices, leases, lifecycle
+from jobs import children, leases
+from jobs.leases import AWAY
+from training import devices, lifecycle
 from training.choices import RUNNING, Kind, Status
 from training.engine.problems import EngineError, is_disk_full
 from training.events import EngineEvent
 from training.models import Session
-from training.recorder import AWAY, Recorder
+from training.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 

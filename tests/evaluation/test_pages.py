@@ -12,9 +12,10 @@ from django.urls import reverse
 
 from evaluation import trying, views
 from evaluation.models import Trial
+from jobs.choices import JobStatus
 from tests.exports.fixtures import MakeSession
 from tests.training.factories import History, make_session
-from training.choices import JobStatus, Status
+from training.choices import Status
 from training.models import Session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]

@@ -8,9 +8,9 @@ from django.core.management import CommandError, call_command
 from evaluation import trying
 from evaluation.models import Trial
 from evaluation.tasks import KIND
+from jobs import running
+from jobs.choices import JobStatus
 from tests.exports.fixtures import MakeSession
-from training import jobs
-from training.choices import JobStatus
 from training.models import Session
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rung")]
@@ -20,7 +20,7 @@ REWARD = {"parts": [{"name": "length", "function": "length", "weight": 1.0, "par
 
 def answered(session: Session, **settings: object) -> Trial:
     trial = trying.create(session, None, "what is 3 plus 4?", {**SETTINGS, **settings})
-    assert jobs.run(KIND, str(trial.pk))
+    assert running.run(KIND, str(trial.pk))
     trial.refresh_from_db()
     return trial
 

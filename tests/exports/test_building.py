@@ -14,9 +14,9 @@ from exports import building, formats, gguf_files
 from exports.models import Export
 from exports.problems import ExportProblem
 from exports.tasks import KIND
+from jobs import running
+from jobs.choices import JobStatus
 from tests.exports import tiny
-from training import jobs
-from training.choices import JobStatus
 from training.models import Session
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rung")]
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 def built(session: Session, format: str, quantization: str = "") -> Export:
     export = building.create(session, None, format, quantization)
-    assert jobs.run(KIND, str(export.pk))
+    assert running.run(KIND, str(export.pk))
     export.refresh_from_db()
     assert export.status == JobStatus.READY, export.error
     return export
@@ -147,7 +147,7 @@ def test_a_converter_that_fails_says_why_and_leaves_nothing(session: Session, ti
     session.config["model"]["name"] = str(base)
     Session.objects.filter(pk=session.pk).update(config=session.config)
     export = building.create(session, None, "gguf", "f16")
-    jobs.run(KIND, str(export.pk))
+    running.run(KIND, str(export.pk))
     export.refresh_from_db()
     assert export.status == JobStatus.FAILED
     assert "tokenizer" in export.error
@@ -197,7 +197,7 @@ def test_a_result_that_comes_too_late_is_thrown_away(session: Session, monkeypat
         Export.objects.filter(pk=export.pk).update(attempt=2)
 
     monkeypatch.setattr(artefacts, "_adapter", overtaken)
-    with pytest.raises(jobs.Lost):
+    with pytest.raises(running.Lost):
         artefacts.build(export)
     export.refresh_from_db()
     assert (export.status, export.sha256) == (JobStatus.RUNNING, "")
@@ -227,7 +227,7 @@ def test_an_unknown_format_is_refused_with_the_known_ones(session: Session, form
 def test_the_same_export_is_not_built_twice_until_the_adapter_changes(session: Session, rung: list[str]) -> None:
     first = building.create(session, None, "adapter")
     assert building.create(session, None, "peft") == first
-    jobs.run(KIND, str(first.pk))
+    running.run(KIND, str(first.pk))
     assert building.create(session, None, "adapter") == first
     assert rung == [str(first.pk)]
     weights = session.adapter / "adapter_model.safetensors"

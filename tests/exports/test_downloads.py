@@ -15,7 +15,7 @@ from knox.models import AuthToken
 
 from exports import building, downloads
 from exports.models import Export
-from training.choices import JobStatus
+from jobs.choices import JobStatus
 from training.models import Session
 
 pytestmark = pytest.mark.django_db(transaction=True)

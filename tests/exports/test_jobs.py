@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from exports import building, tasks
 from exports.models import Export
-from training import jobs
-from training.choices import JobStatus
+from jobs import dispatcher, leases, running
+from jobs.choices import JobStatus
 from training.models import Session
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -24,23 +24,23 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture(autouse=True)
 def nothing_rung_before() -> None:
-    jobs._rung.clear()
+    running._rung.clear()
 
 
 @pytest.fixture
-def kind(rung: list[str]) -> jobs.JobKind:
-    return jobs.JobKind(model=Export, command="build_export", ring=rung.append, tidy=building.tidy)
+def kind(rung: list[str]) -> running.JobKind:
+    return running.JobKind(model=Export, command="build_export", ring=rung.append, tidy=building.tidy)
 
 
 class Worker(threading.Thread):
     """One thread of the Huey consumer."""
 
-    def __init__(self, kind: jobs.JobKind, pk: Any) -> None:
+    def __init__(self, kind: running.JobKind, pk: Any) -> None:
         super().__init__(daemon=True)
         self.kind, self.pk, self.ran = kind, str(pk), False
 
     def run(self) -> None:
-        self.ran = jobs.run(self.kind, self.pk)
+        self.ran = running.run(self.kind, self.pk)
         connection.close()
 
 
@@ -63,7 +63,9 @@ def message_of(export: Export) -> str:
     return Export.objects.values_list("message", flat=True).get(pk=export.pk)
 
 
-def test_a_killed_child_is_tried_again_and_then_succeeds(session: Session, kind: jobs.JobKind, rung: list[str]) -> None:
+def test_a_killed_child_is_tried_again_and_then_succeeds(
+    session: Session, kind: running.JobKind, rung: list[str]
+) -> None:
     export = building.create(session, None, "adapter", ring=False)
     worker = Worker(kind, export.pk)
     worker.start()
@@ -73,35 +75,35 @@ def test_a_killed_child_is_tried_again_and_then_succeeds(session: Session, kind:
     export.refresh_from_db()
     assert (export.status, export.attempt, rung) == (JobStatus.QUEUED, 1, [str(export.pk)])
     assert "signal 9" in export.message
-    assert jobs.run(kind, str(export.pk))
+    assert running.run(kind, str(export.pk))
     export.refresh_from_db()
     assert (export.status, export.attempt, export.worker) == (JobStatus.READY, 2, "")
 
 
 def test_a_child_that_is_always_killed_fails_in_the_end_with_a_hint(
-    session: Session, kind: jobs.JobKind, monkeypatch: pytest.MonkeyPatch
+    session: Session, kind: running.JobKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.children, "run_child", lambda *args, **kwargs: -signal.SIGKILL)
+    monkeypatch.setattr(running.children, "run_child", lambda *args, **kwargs: -signal.SIGKILL)
     export = building.create(session, None, "adapter", ring=False)
-    while jobs.run(kind, str(export.pk)):
+    while running.run(kind, str(export.pk)):
         pass
     export.refresh_from_db()
-    assert (export.status, export.attempt) == (JobStatus.FAILED, jobs.MAX_ATTEMPTS)
+    assert (export.status, export.attempt) == (JobStatus.FAILED, running.MAX_ATTEMPTS)
     assert "memory" in export.error
 
 
 def test_a_child_that_ends_with_an_error_is_not_tried_again(
-    session: Session, kind: jobs.JobKind, monkeypatch: pytest.MonkeyPatch
+    session: Session, kind: running.JobKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.children, "run_child", lambda *args, **kwargs: 1)
+    monkeypatch.setattr(running.children, "run_child", lambda *args, **kwargs: 1)
     export = building.create(session, None, "adapter", ring=False)
-    jobs.run(kind, str(export.pk))
+    running.run(kind, str(export.pk))
     export.refresh_from_db()
     assert export.status == JobStatus.FAILED
     assert "ended with code 1" in export.error
 
 
-def test_cancelling_kills_the_child_and_removes_its_files(session: Session, kind: jobs.JobKind) -> None:
+def test_cancelling_kills_the_child_and_removes_its_files(session: Session, kind: running.JobKind) -> None:
     export = building.create(session, None, "merged", ring=False)
     worker = Worker(kind, export.pk)
     worker.start()
@@ -118,54 +120,52 @@ def test_cancelling_kills_the_child_and_removes_its_files(session: Session, kind
 
 
 def test_a_job_of_a_dead_worker_is_taken_back_and_rung_for(
-    session: Session, kind: jobs.JobKind, rung: list[str], monkeypatch: pytest.MonkeyPatch
+    session: Session, kind: running.JobKind, rung: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "KINDS", {"build_export": kind})
+    monkeypatch.setattr(running, "KINDS", {"build_export": kind})
     export = building.create(session, None, "adapter", ring=False)
     long_ago = timezone.now() - timedelta(hours=1)
     Export.objects.update(status=JobStatus.RUNNING, attempt=1, worker="elsewhere/1/1.00", lease_until=long_ago)
-    jobs.dispatch()
+    running.dispatch()
     export.refresh_from_db()
     assert export.status == JobStatus.QUEUED
     assert rung == [str(export.pk)]
-    jobs.dispatch()
+    running.dispatch()
     assert rung[1:] in ([], [str(export.pk)])
-    assert jobs.run(kind, str(export.pk))
+    assert running.run(kind, str(export.pk))
 
 
 def test_a_lost_bell_costs_a_look_of_the_dispatcher(
-    session: Session, kind: jobs.JobKind, rung: list[str], monkeypatch: pytest.MonkeyPatch
+    session: Session, kind: running.JobKind, rung: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "KINDS", {"build_export": kind})
+    monkeypatch.setattr(running, "KINDS", {"build_export": kind})
     export = building.create(session, None, "adapter", ring=False)
     assert rung == []
-    jobs.dispatch()
-    jobs.dispatch()
+    running.dispatch()
+    running.dispatch()
     assert rung == [str(export.pk)], "rung once, not at every look"
 
 
 def test_the_worker_s_dispatcher_looks_after_jobs() -> None:
-    from training.tasks import dispatchables
-
-    assert jobs.dispatch in dispatchables
-    assert {kind.command for kind in jobs.KINDS.values()} >= {"build_export", "answer"}
+    assert running.dispatch in dispatcher.looks
+    assert {kind.command for kind in running.KINDS.values()} >= {"build_export", "answer"}
 
 
-def test_one_export_is_built_at_a_time(session: Session, kind: jobs.JobKind) -> None:
+def test_one_export_is_built_at_a_time(session: Session, kind: running.JobKind) -> None:
     first = building.create(session, None, "adapter", ring=False)
     second = building.create(session, None, "merged", ring=False)
-    attempt = jobs.leases.claim(Export, first.pk, jobs.QUEUED, status=JobStatus.RUNNING)
+    attempt = leases.claim(Export, first.pk, running.QUEUED, status=JobStatus.RUNNING)
     assert attempt == 1
-    assert not jobs.run(kind, str(second.pk))
+    assert not running.run(kind, str(second.pk))
     second.refresh_from_db()
     assert second.status == JobStatus.QUEUED
 
 
-def test_a_bell_for_a_job_that_is_done_does_nothing(session: Session, kind: jobs.JobKind) -> None:
+def test_a_bell_for_a_job_that_is_done_does_nothing(session: Session, kind: running.JobKind) -> None:
     export = building.create(session, None, "adapter", ring=False)
     Export.objects.update(status=JobStatus.CANCELLED)
-    assert not jobs.run(kind, str(export.pk))
-    assert not jobs.run(kind, "00000000-0000-0000-0000-000000000000")
+    assert not running.run(kind, str(export.pk))
+    assert not running.run(kind, "00000000-0000-0000-0000-000000000000")
     assert export.attempt == 0
 
 
@@ -177,7 +177,7 @@ def test_a_child_whose_worker_is_killed_ends_by_itself(session: Session, tmp_pat
     export = building.create(session, None, "merged", ring=False)
     supervisor = subprocess.Popen(
         [sys.executable, "manage.py", "export", str(session.pk), "--format", "merged"],
-        cwd=jobs.settings.BASE_DIR,
+        cwd=running.settings.BASE_DIR,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -187,7 +187,7 @@ def test_a_child_whose_worker_is_killed_ends_by_itself(session: Session, tmp_pat
     os.kill(supervisor.pid, signal.SIGKILL)
     supervisor.wait()
     eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 10)
-    jobs.dispatch()
+    running.dispatch()
     export.refresh_from_db()
     assert export.status == JobStatus.QUEUED
     assert tasks.KIND.command == "build_export"

@@ -10,8 +10,9 @@ from django.urls import reverse
 
 from exports import building, formats
 from exports.models import Export
+from jobs.choices import JobStatus
 from tests.exports.fixtures import MakeSession
-from training.choices import JobStatus, Status
+from training.choices import Status
 from training.models import Session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]

@@ -14,7 +14,8 @@ from django.db import connection
 from django.db.models import Q
 
 from accounts.models import Team
-from training import leases, lifecycle
+from jobs import leases
+from training import lifecycle
 from training.models import Session
 
 THREADS, ROUNDS, LIMIT = 8, 10, 2

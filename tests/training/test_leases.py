@@ -7,7 +7,8 @@ import pytest
 from django.db.models import Q
 from django.utils import timezone
 
-from training import leases, lifecycle
+from jobs import leases
+from training import lifecycle
 from training.models import Session
 
 QUEUED = Q(status="queued")

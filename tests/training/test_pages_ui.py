@@ -6,7 +6,8 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils import timezone
 
-from training.choices import JobStatus, Status
+from jobs.choices import JobStatus
+from training.choices import Status
 from training.glossary import CONCEPTS, GLOSSARY
 from training.templatetags import ui
 

@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
+from jobs import children, leases
 from tests.training.conftest import recorded, status_of, trainer_pid, wait_for
 from tests.training.fake_engine import reward_at
-from training import children, leases, lifecycle, supervisor
+from training import lifecycle, supervisor
 from training.models import Event, Session
 
 STEPS = [(step, reward_at(step)) for step in range(1, 7)]

@@ -6,9 +6,10 @@ import signal
 import psutil
 import pytest
 
+from jobs import leases
 from tests.training.conftest import recorded, status_of, trainer_pid, wait_for
 from tests.training.fake_engine import reward_at
-from training import leases, lifecycle
+from training import lifecycle
 from training.models import Event, Session
 
 STEPS = [(step, reward_at(step)) for step in range(1, 17)]

@@ -1,7 +1,6 @@
 from training.models.catalogue import CatalogueModel
 from training.models.config import SavedConfig
 from training.models.event import Event
-from training.models.job import Job
 from training.models.session import Session
 
-__all__ = ["CatalogueModel", "Event", "Job", "SavedConfig", "Session"]
+__all__ = ["CatalogueModel", "Event", "SavedConfig", "Session"]

@@ -6,8 +6,8 @@ from django.utils.functional import cached_property
 
 from accounts.models import TeamOwned
 from datasets_app.models import DatasetVersion
+from jobs.models import Leased
 from training.choices import ACTIVE, RESUMABLE, RUNNING, TERMINAL, Status
-from training.models.job import Leased
 from training.schema import SessionConfig
 
 

@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from training.choices import JobStatus, Status
+from jobs.choices import JobStatus
+from training.choices import Status
 from training.glossary import GLOSSARY
 
 register = template.Library()

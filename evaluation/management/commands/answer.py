@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from evaluation.models import Trial
-from training import jobs
+from jobs import running
 
 
 class Command(BaseCommand):
@@ -14,7 +14,7 @@ class Command(BaseCommand):
         parser.add_argument("attempt", type=int)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        jobs.follow_worker()
+        running.follow_worker()
         from evaluation.answering import answer
 
         trial = Trial.objects.select_related("session__dataset_version").get(pk=options["trial"])

@@ -7,8 +7,8 @@ from evaluation.forms import TrialForm, defaults
 from evaluation.models import Trial
 from evaluation.tasks import KIND
 from evaluation.trying import TrialProblem, create
-from training import jobs
-from training.choices import JobStatus
+from jobs import running
+from jobs.choices import JobStatus
 from training.models import Session
 
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         trial = self.create(options)
-        while jobs.run(KIND, str(trial.pk), waits=False):
+        while running.run(KIND, str(trial.pk), waits=False):
             trial.refresh_from_db()
         trial.refresh_from_db()
         if trial.status != JobStatus.READY:

@@ -8,8 +8,8 @@ from exports import building
 from exports.models import Export
 from exports.problems import ExportProblem
 from exports.tasks import KIND
-from training import jobs
-from training.choices import JobStatus
+from jobs import running
+from jobs.choices import JobStatus
 from training.models import Session
 
 
@@ -42,7 +42,7 @@ class Command(BaseCommand):
                 said = job.message
                 self.stderr.write(f"{job.progress:4.0%} {said}")
 
-        while jobs.run(KIND, str(export.pk), on_tick=show, waits=False):
+        while running.run(KIND, str(export.pk), on_tick=show, waits=False):
             export.refresh_from_db()
         export.refresh_from_db()
         if export.status in building.OPEN:

@@ -11,7 +11,8 @@ from django.db.models import Q
 
 from accounts.models import Team
 from accounts.teams import DEFAULT_TEAM
-from training import leases, lifecycle
+from jobs import leases
+from training import lifecycle
 from training.choices import RESUMABLE, Status
 from training.management.sessions import find_session
 from training.models import Session

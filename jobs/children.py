@@ -21,7 +21,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from training import leases
+from jobs import leases
 
 PARENT = "LORACRAFT_PARENT"
 PR_SET_PDEATHSIG = 1

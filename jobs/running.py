@@ -1,4 +1,4 @@
-"""Short work in a child process: exports and answers to prompts. The row is the truth, a bell only says "look again".
+"""Short work in a child process: imports, exports, answers to prompts. The row is the truth, a bell says "look again".
 
 A worker claims a queued row, starts `manage.py <command> <id> <attempt>` and watches it. The child writes progress and
 outcome under its attempt number; a child that dies without an outcome is tried again, at most MAX_ATTEMPTS times.
@@ -19,10 +19,10 @@ from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from training import children, leases
-from training.choices import JobStatus
-from training.models import Job
-from training.recorder import AWAY
+from jobs import children, dispatcher, leases
+from jobs.choices import JobStatus
+from jobs.leases import AWAY
+from jobs.models import Job
 
 MAX_ATTEMPTS = 3
 RING_AGAIN_SECONDS = 10.0
@@ -36,13 +36,15 @@ class Lost(Exception):
 
 @dataclass(frozen=True)
 class JobKind:
-    """`at_once`: how many of them one machine runs. `tidy` removes what an ended attempt left behind."""
+    """`at_once`: how many of them one machine runs. `tidy` removes what an ended attempt left behind. `if_killed`: what
+    to do about a child that was killed each time it was tried."""
 
     model: type[Job]
     command: str
     ring: Callable[[str], None]
     tidy: Callable[[Any], None] = lambda job: None
     at_once: int = 1
+    if_killed: str = "Most likely the memory was full: try a smaller model."
 
 
 KINDS: dict[str, JobKind] = {}
@@ -50,11 +52,9 @@ _rung: dict[str, float] = {}
 
 
 def register(kind: JobKind) -> None:
-    from training import tasks
-
     KINDS[kind.command] = kind
-    if dispatch not in tasks.dispatchables:
-        tasks.dispatchables.append(dispatch)
+    if dispatch not in dispatcher.looks:
+        dispatcher.looks.append(dispatch)
 
 
 def cancel(job: Job) -> bool:
@@ -154,7 +154,7 @@ def _try_again(kind: JobKind, job: Job, attempt: int, why: str, retry: bool = Tr
             _ring(kind, str(job.pk))
         return
     tried = f" {attempt} times" if attempt > 1 else ""
-    hint = "Most likely the memory was full: try a smaller model." if retry else "The worker's log says more."
+    hint = kind.if_killed if retry else "The worker's log says more."
     error = f"Not finished{tried}: {why}. {hint} (logs/jobs/{job.pk}.log)"
     rows.update(status=JobStatus.FAILED, worker="", lease_until=None, finished_at=Now(), error=error)
 
@@ -167,9 +167,9 @@ def follow_worker() -> None:
     children.follow_parent(lambda: os._exit(os.EX_TEMPFAIL))
 
 
-def report(job: Job, progress: float, message: str = "") -> None:
+def report(job: Job, progress: float, message: str = "", **changes: Any) -> None:
     """Raises Lost if this attempt does not count any more."""
-    if not _mine(job).update(progress=round(min(max(progress, 0.0), 1.0), 4), message=message[:300]):
+    if not _mine(job).update(progress=round(min(max(progress, 0.0), 1.0), 4), message=message[:300], **changes):
         raise Lost
 
 

@@ -18,11 +18,14 @@ from uuid import UUID
 
 import psutil
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.db.models import F, Model, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Now
 
 Key = UUID | str
+# What a database that can't be reached raises.
+AWAY = (OperationalError, InterfaceError)
 _grace_until = 0.0
 
 

@@ -1,12 +1,12 @@
 from django.db import models
 
 from accounts.models import TeamOwned
-from training.choices import JobStatus
+from jobs.choices import JobStatus
 
 
 class Leased(models.Model):
     """Work that one process at a time may do. `attempt` is the fencing token: it grows with every claim, and a write
-    that carries an older one changes nothing. The verbs are in training/leases.py."""
+    that carries an older one changes nothing. The verbs are in jobs/leases.py."""
 
     attempt = models.PositiveIntegerField(default=0, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -20,7 +20,7 @@ class Leased(models.Model):
 
 
 class Job(Leased, TeamOwned):
-    """Short work in a child process: an export, an answer to a prompt."""
+    """Short work in a child process: an import, an export, an answer to a prompt."""
 
     status = models.CharField(max_length=12, choices=JobStatus.choices, default=JobStatus.QUEUED)
     progress = models.FloatField(default=0, help_text="From 0 to 1.")
