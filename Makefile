@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: setup setup-dev demo run test lint bench screenshots help
+.PHONY: setup setup-dev demo run test lint bench chaos screenshots help
 
 help:
 	@echo "make demo    set up, then train a real model before your eyes"
@@ -11,6 +11,7 @@ help:
 	@echo "make setup   install packages, migrate, prepare the starter model; quick when nothing changed"
 	@echo "make test    all tests        make lint   ruff, mypy, templates, migrations"
 	@echo "make bench   benchmarks, written to docs/benchmarks.md"
+	@echo "make chaos   what happens when things break, at real sizes, written to reports/reliability.json"
 
 setup: needs-python
 	@$(PYTHON) scripts/setup.py
@@ -41,6 +42,9 @@ lint: setup-dev
 
 bench: setup-dev
 	@$(BIN)/python -m benchmarks.run
+
+chaos: setup-dev
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 screenshots: setup-dev
 	@$(BIN)/python scripts/screenshots.py $(ARGS)

@@ -55,3 +55,9 @@ def current_team(user: AnyUser, role: str = Role.VIEWER) -> Team:
     if isinstance(user, User) and user.is_superuser:
         return teams.ensure_team(user)
     raise PermissionDenied("You are in no team yet: ask an owner to add you.")
+
+
+def home_team(user: AnyUser) -> Team:
+    """The team whose pages `user` sees: where new rows go, or for somebody who may only look the first one."""
+    editable = teams_with(user, Role.MEMBER).exists()
+    return current_team(user, Role.MEMBER if editable else Role.VIEWER)

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from knox.models import AuthToken
 
-from accounts.models import Membership, Team
+from accounts.models import Membership, Team, TeamSecret
 
 
 class MembershipInline(admin.TabularInline):
@@ -41,6 +41,21 @@ class ApiTokenAdmin(admin.ModelAdmin):
     readonly_fields = fields
     list_select_related = ("user",)
     search_fields = ("user__username",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(TeamSecret)
+class TeamSecretAdmin(admin.ModelAdmin):
+    """Seen and removed here, without its value; saved on the team's page."""
+
+    list_display = ("team", "name", "ending", "saved_by", "saved_at")
+    fields = ("team", "name", "ending", "saved_by", "saved_at")
+    readonly_fields = fields
+    list_select_related = ("team", "saved_by")
+    list_filter = ("name",)
+    search_fields = ("team__name",)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

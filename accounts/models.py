@@ -71,3 +71,22 @@ class TeamOwned(models.Model):
 
     class Meta:
         abstract = True
+
+
+class TeamSecret(models.Model):
+    """A token of another service. Only accounts/secrets.py opens it; `ending` is what pages may show of it."""
+
+    team = models.ForeignKey(Team, models.CASCADE, related_name="secrets")
+    name = models.CharField(max_length=40)
+    ciphertext = models.TextField(editable=False)
+    ending = models.CharField(max_length=4, editable=False)
+    saved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    saved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["team", "name"], name="one_secret_of_a_name_per_team")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.team}"

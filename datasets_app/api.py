@@ -1,99 +1,100 @@
+"""The three calls of the readme, and all routes of datasets. What they have in common is in base_api.py."""
+
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.urls import re_path
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import access
 from accounts.models import Role
-from datasets_app import forms, importing, previews, sources, views
-from datasets_app.limits import API_PREVIEW_ROWS
-from datasets_app.models import Dataset, DatasetVersion
-from datasets_app.problems import DatasetProblem
-from datasets_app.views import newest
+from datasets_app import (
+    check_api,
+    dataset_api,
+    forms,
+    hub,
+    importing,
+    prompt_api,
+    rows_api,
+    source_api,
+    tables,
+    version_api,
+)
+from datasets_app.base_api import BIG_FILES, DatasetView, checked, finite, valid
+from datasets_app.dataset_api import as_json
+from datasets_app.limits import API_PREVIEW_ROWS, DIRECT_UPLOAD_BYTES, MIB, readable
+from datasets_app.models import Dataset
+from datasets_app.page_views import newest
+from datasets_app.sources import is_id
+from datasets_app.upload_views import routes as upload_routes
+from datasets_app.uploads import Refused
 
 
-def as_json(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
-    return {
-        "id": str(dataset.pk),
-        "name": dataset.name,
-        "source": dataset.source,
-        "source_detail": dataset.source_detail,
-        "version": version.number,
-        "accepted": version.accepted,
-        "rows": version.row_count,
-        "rejected_count": version.rejected_count,
-        "columns": version.columns,
-        "mapping": version.mapping,
-        "split": {"seed": version.split["seed"], "held_out": version.split["held_out"]},
-        "sha256": version.sha256,
-        "created_at": dataset.created_at,
-    }
+class DatasetUpload(DatasetView):
+    # The file, and what multipart writes around it.
+    body_bytes = DIRECT_UPLOAD_BYTES + MIB
 
+    def too_large(self) -> str:
+        return f"In one request a file has at most {readable(DIRECT_UPLOAD_BYTES)}. {BIG_FILES}"
 
-def problem_response(problem: DatasetProblem) -> Response:
-    fields = {problem.field: [problem.message]} if problem.field else {}
-    return Response({"error": problem.message, "fields": fields}, status.HTTP_400_BAD_REQUEST)
-
-
-class DatasetList(APIView):
-    def get(self, request: Request) -> Response:
-        page = views.with_versions(views.overview(request.user).order_by("-created_at", "pk"))
-        return Response({"datasets": [as_json(dataset, dataset.latest) for dataset in page if dataset.latest]})
-
-
-class DatasetUpload(APIView):
     def post(self, request: Request) -> Response:
         """Multipart `file`, and perhaps `name`. The answer lists rejected lines; `accepted` is then false."""
         team = access.current_team(request.user, Role.MEMBER)
-        form = forms.UploadForm(request.POST, request.FILES)
-        if not form.is_valid():
-            raise serializers.ValidationError(
-                {field: [str(error) for error in errors] for field, errors in form.errors.items()}
-            )
-        file = form.cleaned_data["file"]
-        try:
-            version = importing.import_jsonl(team, request.user, form.cleaned_data["name"] or file.name, file)
-        except DatasetProblem as problem:
-            return problem_response(problem)
+        sent = request.FILES.get("file")
+        if sent is not None and (sent.size or 0) > DIRECT_UPLOAD_BYTES:
+            raise Refused(413, self.too_large())
+        given = checked(forms.UploadForm(request.POST, request.FILES))
+        version = importing.import_jsonl(team, request.user, given["name"] or given["file"].name, given["file"])
         answer = {**as_json(version.dataset, version), "rejected": version.report["rejected"]}
         return Response(answer, status.HTTP_201_CREATED)
 
 
 class PreviewRequest(serializers.Serializer[Any]):
-    path = serializers.CharField(max_length=300, help_text="Id or exact name of a dataset.")
+    path = serializers.CharField(max_length=300, help_text="Id or exact name of a dataset, or an id of the hub.")
     samples = serializers.IntegerField(default=5, min_value=1, max_value=API_PREVIEW_ROWS)
 
 
-class DatasetPreview(APIView):
+class DatasetPreview(DatasetView):
     def post(self, request: Request) -> Response:
-        asked = PreviewRequest(data=request.data)
-        asked.is_valid(raise_exception=True)
-        dataset = find(request, asked.validated_data["path"])
+        """Rows of a dataset of the team; of one of the hub, if the team has none of that name."""
+        asked = valid(PreviewRequest, request.data)
+        path, samples = asked["path"], asked["samples"]
+        dataset = find(request, path)
+        if dataset is None:
+            return Response(of_hub(request, path, samples))
         version = newest(dataset)
-        rows = previews.plain_rows(version, asked.validated_data["samples"])
+        rows = [rows_api.cells_of(version, row) for row in tables.page(version.path, 0, samples)]
         return Response({**as_json(dataset, version), "samples": rows})
 
 
-def find(request: Request, path: str) -> Dataset:
-    """The dataset with this id or name in any team of the user."""
-    if sources.is_id(path):
+def find(request: Request, path: str) -> Dataset | None:
+    """The dataset with this id or name in any team of the user, or the newest that came from this id of the hub."""
+    if is_id(path):
         return access.get_or_404(Dataset, request.user, path)
-    found: QuerySet[Dataset] = Dataset.objects.of_user(request.user).filter(name=path)
-    dataset = found.first()
-    if dataset is None:
+    own = Dataset.objects.of_user(request.user).order_by("-created_at")
+    dataset: Dataset | None = own.filter(name=path).first() or own.filter(source_detail__repo=path).first()
+    if dataset is None and not hub.is_id(path):
         raise NotFound(f"No dataset of your teams is called “{path}”.")
     return dataset
 
 
+def of_hub(request: Request, repo: str, samples: int) -> dict[str, Any]:
+    found = hub.preview(access.current_team(request.user, Role.MEMBER), repo, rows=samples)
+    return {"repo": repo, "split": found["split"], "columns": found["columns"], "samples": finite(found["rows"])}
+
+
 routes = [
-    re_path(r"^datasets/list/?$", DatasetList.as_view(), name="api-datasets-list"),
+    *upload_routes,
+    *dataset_api.routes,
+    *version_api.routes,
+    *rows_api.routes,
+    *check_api.routes,
+    *source_api.routes,
+    *prompt_api.routes,
     re_path(r"^datasets/upload/?$", DatasetUpload.as_view(), name="api-datasets-upload"),
     re_path(r"^datasets/preview/?$", DatasetPreview.as_view(), name="api-datasets-preview"),
 ]

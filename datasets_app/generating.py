@@ -10,66 +10,118 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from datasets_app.limits import ATTEMPTS_PER_ROW
 from datasets_app.problems import DatasetProblem
 from datasets_app.storing import bound_memory
 
-# `composite` needs other tasks as its parameters; the others have no single right answer to compare with.
-LEFT_OUT = {"composite", "graph_color", "rubiks_cube", "boxnet", "rush_hour", "propositional_logic"}
+# Many answers are right: where the metadata holds one, and "" where it holds none.
+OPEN = {
+    "graph_color": "possible_answer",
+    "rubiks_cube": "example_correct_answer",
+    "propositional_logic": "example_answer",
+    "boxnet": "",
+    "rush_hour": "",
+}
+# It mixes other tasks, which it asks for.
+COMPOSITE = "composite"
+MIXED = ["chain_sum", "leg_counting", "spell_backward"]
 REFUSED = 3
-SIMPLE = {int: "integer", float: "number", bool: "boolean"}
-LISTS = (list, tuple)
+SIMPLE = {int: "integer", float: "number", bool: "boolean", str: "text"}
+LISTS = (list, tuple, Sequence)
 
 
 def catalogue() -> dict[str, Any]:
-    """{task: {"category", "parameters": [{"name", "type", "default", "choices"}]}} of every task with an answer."""
+    """{task: {"category", "parameters": [{"name", "type", "default", "choices"}], "answers": "one", or "example" and
+    "none" where many are right}} of every task."""
     from reasoning_gym.factory import DATASETS
 
     return {
-        task: {"category": made.__module__.split(".")[1], "parameters": parameters(config)}
+        task: {
+            "category": made.__module__.split(".")[1],
+            "parameters": mixed_parameters() if task == COMPOSITE else parameters(config),
+            "answers": "one" if task not in OPEN else "example" if OPEN[task] else "none",
+        }
         for task, (made, config) in sorted(DATASETS.items())
-        if task not in LEFT_OUT
     }
 
 
+def mixed_parameters() -> list[dict[str, Any]]:
+    return [{"name": "datasets", "type": "tasks", "default": MIXED, "choices": []}]
+
+
 def parameters(config: Any) -> list[dict[str, Any]]:
-    """Those of a config dataclass that a form can hold: numbers, switches, choices and lists of words."""
+    """Those of a config dataclass that a form can hold: numbers, switches, texts, choices and lists of words."""
     hints, found = get_type_hints(config), []
     for field in fields(config):
-        kind = "" if field.name in ("seed", "size") else kind_of(hints[field.name])
+        hint, default = without_none(hints[field.name]), default_of(field)
+        # A path would let whoever fills the form read files of this machine.
+        hidden = field.name in ("seed", "size") or "file" in field.name or "path" in field.name
+        kind = "" if hidden else kind_of(hint, default)
         if kind:
-            default = default_of(field)
-            choices = list(get_args(hints[field.name])) if kind == "choice" else []
-            found.append({"name": field.name, "type": kind, "default": default, "choices": choices})
+            found.append({"name": field.name, "type": kind, "default": default, "choices": choices_of(hint)})
     return found
+
+
+def without_none(hint: Any) -> Any:
+    """X of `X | None`: a field of a form that may be left empty."""
+    if get_origin(hint) in (Union, UnionType):
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        return kinds[0] if len(kinds) == 1 else hint
+    return hint
+
+
+def choices_of(hint: Any) -> list[Any]:
+    if get_origin(hint) is Literal:
+        return list(get_args(hint))
+    return [member.value for member in hint] if is_enum(hint) else []
+
+
+def is_enum(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Enum)
 
 
 def default_of(field: Any) -> Any:
     return field.default if field.default is not MISSING else field.default_factory()
 
 
-def kind_of(hint: Any) -> str:
+def kind_of(hint: Any, default: Any) -> str:
     if hint in SIMPLE:
         return SIMPLE[hint]
-    if get_origin(hint) is Literal:
+    if choices_of(hint):
         return "choice"
-    return "words" if get_origin(hint) in LISTS and set(get_args(hint)) <= {str, Ellipsis} else ""
+    bare = hint in (list, tuple) and default and all(isinstance(item, str) for item in default)
+    return "words" if bare or (get_origin(hint) in LISTS and set(get_args(hint)) <= {str, Ellipsis}) else ""
 
 
 def valid(task: str, given: dict[str, Any]) -> dict[str, Any]:
     """`given` with the types that the task's config has. Raises DatasetProblem."""
     known = catalogue()
     if task not in known:
-        raise DatasetProblem(f"reasoning-gym has no task “{task}” with one right answer.", field="task")
+        raise DatasetProblem(f"reasoning-gym has no task “{task}”.", field="task")
     allowed = {item["name"]: item for item in known[task]["parameters"]}
     for name in given:
         if name not in allowed:
             raise DatasetProblem(f"{task} has no parameter “{name}”. It has: {', '.join(allowed)}.", field="parameters")
-    return {name: converted(value, allowed[name]) for name, value in given.items()}
+    if task == COMPOSITE:
+        given = {"datasets": MIXED, **given}
+    return {name: typed(task, name, converted(value, allowed[name])) for name, value in given.items()}
+
+
+def typed(task: str, name: str, value: Any) -> Any:
+    """`value` as the task's config wants it, where that is a type of its own."""
+    from reasoning_gym.composite import DatasetSpec
+    from reasoning_gym.factory import DATASETS
+
+    if task == COMPOSITE:
+        return [DatasetSpec(mixed, 1, {}) for mixed in value]
+    hint = without_none(get_type_hints(DATASETS[task][1])[name])
+    return hint(value) if is_enum(hint) and value is not None else value
 
 
 def converted(value: Any, parameter: dict[str, Any]) -> Any:
@@ -117,16 +169,41 @@ def words(value: Any, parameter: dict[str, Any]) -> Any:
         value = [word.strip() for word in value.split(",") if word.strip()]
     if not value or not all(isinstance(word, str) for word in value):
         raise ValueError
-    return type(parameter["default"])(value) if isinstance(parameter["default"], LISTS) else list(value)
+    return tuple(value) if isinstance(parameter["default"], tuple) else list(value)
 
 
-CONVERTERS = {"integer": integer, "number": number, "boolean": boolean, "choice": choice, "words": words}
+def text(value: Any, _: Any) -> str:
+    if not isinstance(value, str) or len(value) > 200:
+        raise ValueError
+    return value
+
+
+def tasks(value: Any, parameter: dict[str, Any]) -> list[str]:
+    """Other tasks that have one right answer each."""
+    named = list(words(value, parameter))
+    known = catalogue()
+    if any(name == COMPOSITE or known.get(name, {}).get("answers") != "one" for name in named):
+        raise ValueError
+    return named
+
+
+CONVERTERS = {
+    "integer": integer,
+    "number": number,
+    "boolean": boolean,
+    "choice": choice,
+    "text": text,
+    "words": words,
+    "tasks": tasks,
+}
 WORDS = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
     "choice": "one of these",
+    "text": "a text of at most 200 characters",
     "words": "words with commas between them",
+    "tasks": "names of tasks with one right answer, with commas between them",
 }
 
 
@@ -147,9 +224,10 @@ def questions(task: str, given: dict[str, Any], seed: int, size: int) -> Iterato
         question = item["question"].strip()
         # As the held-out split compares questions, so that none of ours can be a duplicate there.
         same = " ".join(question.split()).casefold()
-        if same not in seen and item["answer"] is not None:
+        answer = answer_of(item, task)
+        if same not in seen and answer is not None:
             seen.add(same)
-            yield {"question": question, "answer": str(item["answer"]), "metadata": plain(item["metadata"])}
+            yield {"question": question, "answer": answer, "metadata": plain(item["metadata"])}
 
 
 def one(made: Any, number: int, task: str) -> dict[str, Any]:
@@ -160,6 +238,14 @@ def one(made: Any, number: int, task: str) -> dict[str, Any]:
             f"{task} can't make a question of these parameters: {error}.", field="parameters"
         ) from error
     return item
+
+
+def answer_of(item: dict[str, Any], task: str) -> str | None:
+    """Of an open task an example of a right answer, or nothing."""
+    answer = item["metadata"].get(OPEN[task], "") if task in OPEN else item["answer"]
+    if isinstance(answer, dict):
+        return json.dumps(plain(answer), ensure_ascii=False)
+    return None if answer is None else str(answer)
 
 
 def plain(value: Any) -> Any:

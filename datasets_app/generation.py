@@ -37,13 +37,21 @@ CURATED = {
     "knights_knaves": "Knights and knaves",
     "countdown": "Countdown numbers game",
 }
+NOTES = {
+    "example": "Each of these questions has many right answers, and the stored one is an example. A reward that"
+    " compares with it would punish other right answers: write one of your own, which checks the answer with the column"
+    " metadata.",
+    "none": "Each of these questions has many right answers, and none is stored. The column metadata, which holds the"
+    " puzzle, is used as the reference: train with a reward of your own that checks the answer with it.",
+}
 UNFINISHED = "{task} took too long or too much memory. Ask for fewer questions or easier parameters."
 
 
 @lru_cache(maxsize=1)
 def catalogue() -> dict[str, Any]:
     """generating.catalogue(), from a file that is made once for each version of the package."""
-    file = Path(settings.CACHE_DIR) / f"reasoning-gym-{version('reasoning-gym')}.json"
+    # The number grows with the shape of what is kept.
+    file = Path(settings.CACHE_DIR) / f"reasoning-gym-{version('reasoning-gym')}-2.json"
     if not file.exists():
         made = file.with_suffix(f".{os.getpid()}.tmp")
         made.write_bytes(ask({"catalogue": True}, GENERATE_SECONDS))
@@ -52,14 +60,22 @@ def catalogue() -> dict[str, Any]:
     return tasks
 
 
-def choices() -> list[tuple[str, list[tuple[str, str]]]]:
-    """For a select: the curated tasks, then all others by category."""
-    tasks = catalogue()
-    groups: dict[str, list[tuple[str, str]]] = {"Good to start with": [*CURATED.items()]}
-    for task, about in tasks.items():
-        if task not in CURATED:
-            groups.setdefault(about["category"].capitalize(), []).append((task, task.replace("_", " ").capitalize()))
+def choices(search: str = "") -> list[tuple[str, list[tuple[str, str]]]]:
+    """For a select: the curated tasks, then all others by category. With a search those in whose name or category each
+    of its words occurs."""
+    tasks, words = catalogue(), search.lower().split()
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for task in [*CURATED, *(name for name in tasks if name not in CURATED)]:
+        category = tasks[task]["category"]
+        if all(word in f"{task} {label(task)} {category}".lower() for word in words):
+            group = "Good to start with" if task in CURATED else category.capitalize()
+            groups.setdefault(group, []).append((task, label(task)))
     return list(groups.items())
+
+
+def note(task: str) -> str:
+    """What to know before training on it; "" if every question has one right answer."""
+    return NOTES.get(catalogue().get(task, {}).get("answers", "one"), "")
 
 
 def label(task: str) -> str:

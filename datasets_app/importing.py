@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,18 +13,19 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 
 from accounts.models import AnyUser, Team
-from datasets_app import columns, generation, parsing, rows, tables
-from datasets_app.limits import DETECTION_ROWS, SPLIT_SEED
-from datasets_app.models import Dataset, DatasetVersion, Source
+from datasets_app import checks, generation, mapping, parsing, rows, splits
+from datasets_app.limits import SPLIT_SEED
+from datasets_app.models import Dataset, DatasetVersion, Import, ImportKind, Source
 from datasets_app.problems import DatasetInUse, DatasetProblem
-from datasets_app.rules import RULES
+from jobs import running
 
 NAME_LENGTH = Dataset._meta.get_field("name").max_length or 200
-CHANGED_TOO_LATE = (
-    "A session uses this version, so it can't change any more. Import the file again to use it differently."
-)
+# What parsing.store_file leaves in its folder.
+ROWS, REJECTED = "rows.parquet", "rejected.jsonl"
+ENDINGS = re.compile(r"(\.(jsonl|ndjson|json|csv|tsv|parquet|txt))?(\.(gz|zst))?$", re.IGNORECASE)
 
 
 def import_jsonl(team: Team, by: AnyUser | None, name: str, file: BinaryIO) -> DatasetVersion:
@@ -51,7 +53,10 @@ def generate(
         questions = folder / "questions.jsonl"
         generation.write(questions, task, parameters, seed, size)
         with open(questions, "rb") as file:
-            return store(team, by, name or f"{task} ({size:,})", file, Source.REASONING_GYM, detail, {"wanted": size})
+            known = {"instruction": "question", "response": "metadata", "rule": "whole"}
+            unanswered = generation.catalogue()[task]["answers"] == "none"
+            named, report = name or f"{task} ({size:,})", {"wanted": size}
+            return store(team, by, named, file, Source.REASONING_GYM, detail, report, known if unanswered else None)
 
 
 def store(
@@ -62,47 +67,118 @@ def store(
     source: str,
     detail: dict[str, Any],
     report: dict[str, Any] | None = None,
+    known: dict[str, Any] | None = None,
 ) -> DatasetVersion:
+    """The rows of an open file as a new dataset, while the caller waits: for small files. Big ones are import jobs."""
     with parsing.work_folder() as folder, disk_problems():
-        parsed = parsing.parse(file, folder / "rows.parquet")
-        target = Path(settings.UPLOADS_DIR) / f"{uuid4().hex}.parquet"
-        os.replace(folder / "rows.parquet", target)
-        sync_folder(target.parent)
-    try:
-        version = as_version(target, parsed, report or {})
-        version.dataset = Dataset(
-            team=team,
-            created_by_id=by.pk if by else None,
-            name=free_name(team, name),
-            source=source,
-            source_detail=detail,
-        )
-        propose_mapping(version)
-        save(version)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    return version
+        parsed = parsing.parse(file, folder / ROWS, detail.get("file_name", ""))
+        version = as_version(folder, parsed, report)
+    return add_dataset(version, team, by, name, source, detail, known=known)
 
 
-def as_version(target: Path, parsed: dict[str, Any], report: dict[str, Any]) -> DatasetVersion:
+def as_version(
+    folder: Path, parsed: dict[str, Any], report: dict[str, Any] | None = None, job: Import | None = None
+) -> DatasetVersion:
+    """An unsaved version without a dataset; its files are moved from `folder`, where parsing.store_file left them.
+
+    Save it with add_dataset() or add_version(), which remove the files again if that fails.
+    """
+    stem = f"{job.pk.hex}-{job.attempt}" if job else uuid4().hex
+    source = {"source": parsed["source"]} if "source" in parsed else {}
     return DatasetVersion(
-        file=target.name,
+        file=move(folder / ROWS, stem, ".parquet"),
+        rejected_file=move(folder / REJECTED, stem, ".rejected.jsonl"),
         sha256=parsed["sha256"],
         row_count=parsed["row_count"],
         rejected_count=parsed["rejected_count"],
         accepted=not parsed["rejected_count"],
         columns=parsed["columns"],
-        report={"rejected": parsed["rejected"], "bytes": parsed["bytes"], **report},
+        report={"rejected": parsed["rejected"], "bytes": parsed["bytes"], **source, **(report or {})},
         split={"seed": SPLIT_SEED, "held_out": rows.default_held_out(parsed["row_count"])},
     )
 
 
+def move(file: Path, stem: str, ending: str) -> str:
+    """The name that `file` has from now on below the uploads folder; "" if there is none."""
+    if not file.exists():
+        return ""
+    target = Path(settings.UPLOADS_DIR) / f"{stem}{ending}"
+    os.replace(file, target)
+    sync_folder(target.parent)
+    return target.name
+
+
+def remove_stored(stem: str) -> None:
+    for ending in (".parquet", ".rejected.jsonl"):
+        (Path(settings.UPLOADS_DIR) / f"{stem}{ending}").unlink(missing_ok=True)
+
+
+def add_dataset(
+    version: DatasetVersion,
+    team: Team,
+    by: AnyUser | None,
+    name: str,
+    source: str,
+    detail: dict[str, Any],
+    job: Import | None = None,
+    known: dict[str, Any] | None = None,
+) -> DatasetVersion:
+    """Saves the version of as_version() as a new dataset, with a proposed mapping, or the `known` one if it fits."""
+    with files_of(version):
+        version.dataset = Dataset(
+            team=team,
+            created_by_id=by.pk if by else None,
+            name=clean_name(name),
+            source=source,
+            source_detail=detail,
+        )
+        splits.propose(version)
+        mapping.propose_mapping(version)
+        if known:
+            mapping.take_known(version, known)
+        save(version, job)
+    return version
+
+
+def add_version(version: DatasetVersion, dataset: Dataset, job: Import | None = None) -> DatasetVersion:
+    """Saves the version of as_version(), its mapping and split set by the caller, as the dataset's next."""
+    with files_of(version):
+        version.dataset = dataset
+        save(version, job)
+    return version
+
+
+@contextmanager
+def files_of(version: DatasetVersion) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        remove_stored(Path(version.file).name.partition(".")[0])
+        raise
+
+
 @transaction.atomic
-def save(version: DatasetVersion) -> None:
-    version.dataset.save()
-    version.dataset_id = version.dataset.pk
+def save(version: DatasetVersion, job: Import | None = None) -> None:
+    """The version, its dataset if it is new, and the job that made them: all or none.
+
+    Raises running.Lost if the job was cancelled or taken over.
+    """
+    dataset = version.dataset
+    # Two who import the same file at once get different names, and two filters different numbers.
+    Team.objects.select_for_update().get(pk=dataset.team_id)
+    if dataset._state.adding:
+        dataset.name = free_name(dataset.team, dataset.name)
+        dataset.save()
+    else:
+        # Asked of the database: the caller may have read the dataset before another version was made or deleted.
+        last = Dataset.objects.filter(pk=dataset.pk).aggregate(made=Max("versions_made"), last=Max("versions__number"))
+        version.number = 1 + max(last["made"] or 1, last["last"] or 0)
+        Dataset.objects.filter(pk=dataset.pk).update(versions_made=version.number)
+    version.dataset_id = dataset.pk
     version.save()
+    checks.start_first(version)
+    if job:
+        running.finish(job, dataset=dataset, version=version, rows=version.row_count + version.rejected_count)
 
 
 @contextmanager
@@ -124,96 +200,36 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def clean_name(name: str) -> str:
+    """`name`, perhaps that of a file on somebody's machine, as a dataset can carry it."""
+    base = Path(name.replace("\\", "/")).name.replace("\x00", "")
+    return ENDINGS.sub("", base).strip()[:NAME_LENGTH] or "Dataset"
+
+
 def free_name(team: Team, name: str) -> str:
-    """`name` as a dataset can carry it, numbered if the team has one like it."""
-    base = (
-        Path(name.replace("\\", "/")).name.removesuffix(".jsonl").replace("\x00", "").strip()[:NAME_LENGTH] or "Dataset"
-    )
-    taken = set(
-        Dataset.objects.filter(team=team, name__startswith=base[: NAME_LENGTH - 8]).values_list("name", flat=True)
-    )
-    free, number = base, 2
+    """`name`, numbered if the team has a dataset like it."""
+    start = name[: NAME_LENGTH - 8]
+    taken = set(Dataset.objects.filter(team=team, name__startswith=start).values_list("name", flat=True))
+    free, number = name, 2
     while free in taken:
-        free = f"{base[: NAME_LENGTH - 8]} ({number})"
+        free = f"{start} ({number})"
         number += 1
     return free
 
 
-def propose_mapping(version: DatasetVersion) -> None:
-    """Fills mapping, split and report of an unsaved version, where question and answer can be told."""
-    guesses = columns.detect(version.columns, tables.page(version.path, 0, DETECTION_ROWS))
-    version.report["detected"] = {role: vars(guess) for role, guess in guesses.items()}
-    question, answer = guesses["instruction"].column, guesses["response"].column
-    if question and answer:
-        version.mapping = {"instruction": question, "response": answer, "rule": rule_of(version, answer)}
-        measure(version)
-
-
-def rule_of(version: DatasetVersion, column: str) -> str:
-    sample = tables.page(version.path, 0, DETECTION_ROWS)
-    return columns.detect_rule([tables.text(row[column]) for row in sample])
-
-
-def measure(version: DatasetVersion) -> None:
-    """Derives the split's default size, unless the user chose one, and counts the parts for the pages."""
-    section = section_of(version)
-    if not version.split.get("chosen"):
-        version.split["held_out"] = rows.default_held_out(rows.parts(version, section).questions)
-    version.report["parts"] = rows.parts(version, section).counts
-
-
-def section_of(version: DatasetVersion) -> rows.Fields:
-    """The columns of the version's own mapping. Raises DatasetProblem if there is none yet."""
-    mapping = version.mapping
-    if not mapping:
-        raise DatasetProblem(f"{version.dataset} has no question and answer column yet. Choose them on its page.")
-    return rows.Fields(mapping["instruction"], mapping["response"])
-
-
-def map_columns(version: DatasetVersion, instruction: str, response: str, rule: str = "") -> None:
-    """Sets question and answer column and the rule for the final answer; an empty `rule` means: detect one.
-
-    Raises DatasetProblem for a column that does not exist, an unknown rule, columns without one usable row, and once
-    a session uses the version.
-    """
-    rows.check_column(version, instruction, "instruction")
-    rows.check_column(version, response, "response")
-    if instruction == response:
-        raise DatasetProblem("Question and answer can't be the same column.", field="response")
-    if rule and rule not in RULES:
-        raise DatasetProblem(f"There is no rule “{rule}”. Known: {', '.join(RULES)}.", field="rule")
-    version.mapping = {"instruction": instruction, "response": response, "rule": rule or rule_of(version, response)}
-    measure(version)
-    if not version.report["parts"]["questions"]:
-        raise DatasetProblem(nothing_left(version), field="rule")
-    change(version)
-
-
-def nothing_left(version: DatasetVersion) -> str:
-    if version.report["parts"]["skipped"]["no_reference"]:
-        label = RULES[version.mapping["rule"]].label
-        return f"The rule “{label}” finds no final answer in any row. Choose another rule or column."
-    return "No row has both a question and an answer in these columns. Choose others."
-
-
-def set_split(version: DatasetVersion, held_out: int, seed: int) -> None:
-    """Raises DatasetProblem for an impossible size, and once a session uses the version."""
-    questions = rows.parts(version, section_of(version)).questions
-    if not 1 <= held_out <= questions // 2:
-        raise DatasetProblem(
-            f"Between 1 and {questions // 2:,} of the {questions:,} different questions can be held out, at most half.",
-            field="held_out",
-        )
-    version.split = {"seed": seed, "held_out": held_out, "chosen": True}
-    measure(version)
-    change(version)
-
-
-def change(version: DatasetVersion) -> None:
-    """Saves mapping and split if no session uses the version; one statement, so that none can start meanwhile."""
-    free = DatasetVersion.objects.filter(pk=version.pk, sessions__isnull=True)
-    if not free.update(mapping=version.mapping, split=version.split, report=version.report):
-        raise DatasetProblem(CHANGED_TOO_LATE)
+def rename(dataset: Dataset, name: str) -> None:
+    """Raises DatasetProblem for a name that is empty, too long or taken in the team."""
+    name = name.replace("\x00", "").strip()
+    if not name:
+        raise DatasetProblem("Give the dataset a name, so that you find it again.", field="name")
+    if len(name) > NAME_LENGTH:
+        raise DatasetProblem(f"Write {NAME_LENGTH} characters at most.", field="name")
+    with transaction.atomic():
+        Team.objects.select_for_update().get(pk=dataset.team_id)
+        if Dataset.objects.filter(team=dataset.team_id, name=name).exclude(pk=dataset.pk).exists():
+            raise DatasetProblem(f"{dataset.team} already has a dataset called “{name}”. Choose another.", field="name")
+        Dataset.objects.filter(pk=dataset.pk).update(name=name)
+    dataset.name = name
 
 
 def accept(version: DatasetVersion) -> bool:
@@ -227,29 +243,49 @@ def delete(dataset: Dataset, *, confirmed: bool = False) -> None:
     """Removes rows and files. Raises DatasetInUse while a session runs on it, or ever did, unless `confirmed`."""
     with transaction.atomic():
         versions = list(dataset.versions.prefetch_related("sessions"))
-        check_unused([session for version in versions for session in version.sessions.all()], confirmed)
+        check_unused([session for version in versions for session in version.sessions.all()], "dataset", confirmed)
         dataset.delete()
         transaction.on_commit(lambda: remove_files(versions))
 
 
+def delete_version(version: DatasetVersion, *, confirmed: bool = False) -> None:
+    """As delete(), of one version; of the last one, the whole dataset."""
+    dataset = version.dataset
+    with transaction.atomic():
+        Team.objects.select_for_update().get(pk=dataset.team_id)
+        if not dataset.versions.exclude(pk=version.pk).exists():
+            delete(dataset, confirmed=confirmed)
+            return
+        check_unused(list(version.sessions.all()), "version", confirmed)
+        if Import.objects.filter(running.OPEN, kind=ImportKind.FILTER, request__version=version.pk).exists():
+            raise DatasetInUse("A new version is being made from this one. Wait for it, or cancel it.", certain=True)
+        # Deleting empties the primary key of the object, which the caller may still show.
+        DatasetVersion.objects.filter(pk=version.pk).delete()
+        transaction.on_commit(lambda: remove_files([version]))
+
+
 def remove_files(versions: list[DatasetVersion]) -> None:
+    """But those that another version shares: one that only has another mapping."""
     for version in versions:
-        version.path.unlink(missing_ok=True)
+        for name in ("file", "rejected_file"):
+            file = getattr(version, name)
+            if file and not DatasetVersion.objects.filter(**{name: file}).exists():
+                (Path(settings.UPLOADS_DIR) / file).unlink(missing_ok=True)
 
 
 def counted(sessions: list[Any]) -> str:
     return "1 session was" if len(sessions) == 1 else f"{len(sessions)} sessions were"
 
 
-def check_unused(sessions: list[Any], confirmed: bool) -> None:
+def check_unused(sessions: list[Any], what: str, confirmed: bool) -> None:
     active = [session.name for session in sessions if session.is_active]
     if active:
         raise DatasetInUse(
-            f"Training now: {', '.join(active[:3])}. Stop it before you delete its dataset.", certain=True
+            f"Training now: {', '.join(active[:3])}. Stop it before you delete its {what}.", certain=True
         )
     if sessions and not confirmed:
         raise DatasetInUse(
-            f"{counted(sessions)} trained on this dataset. Their results stay, but they can't be resumed or"
-            " repeated without it. Confirm that you want this.",
+            f"{counted(sessions)} trained on this {what}. Their results stay, with a note of what they were trained on,"
+            " but they can't be resumed or repeated without it. Confirm that you want this.",
             certain=False,
         )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
 
 from accounts.models import AnyUser, TeamQuerySet
-from datasets_app import tables
+from datasets_app import paths, tables
 from datasets_app.limits import DETECTION_ROWS, PREVIEW_TEXT
 from datasets_app.models import DatasetVersion, PromptTemplate
-from datasets_app.rows import Row, Section, as_row, missing
-from datasets_app.rules import Rule
+from datasets_app.rows import Row, Section, as_row, missing, reading
 
 SHORT = 160
 
@@ -48,29 +46,37 @@ class Mapped:
     row: Row
     # Why the row is left out, if it is.
     missing: str
+    # What the mapping adds for rewards.
+    extra: list[tuple[str, str]]
 
 
-def mapped(version: DatasetVersion, section: Section, rule: Rule, count: int = 3) -> list[Mapped]:
+def mapped(
+    version: DatasetVersion, section: Section, count: int = 3, sample: list[dict[str, Any]] | None = None
+) -> list[Mapped]:
     """The first `count` rows that can be used; if the first rows hold none, those that can't, with the reason."""
     good: list[Mapped] = []
     bad: list[Mapped] = []
-    for number, columns in enumerate(tables.page(version.path, 0, DETECTION_ROWS)):
-        row = as_row(number, columns, section, rule)
-        reason = missing(row.instruction, row.response, rule)
-        (bad if reason else good).append(Mapped(row, reason))
+    how = reading(version, section)
+    for number, columns in enumerate(sample or tables.page(version.path, 0, DETECTION_ROWS)):
+        row = as_row(number, columns, how)
+        reason = missing(row.instruction, row.response, how.rule)
+        extra = [(name, tables.text(row.columns[name])) for name in how.extra]
+        (bad if reason else good).append(Mapped(row, reason, extra))
         if len(good) == count:
             break
     return (good or bad)[:count]
 
 
-def plain_rows(version: DatasetVersion, count: int) -> list[dict[str, Any]]:
-    """Rows for the API, with nested columns as JSON again."""
-    nested = [column["name"] for column in version.columns if column["type"] == "json"]
-    rows = tables.page(version.path, 0, count)
-    for row in rows:
-        for name in nested:
-            row[name] = None if row[name] is None else json.loads(row[name])
-    return rows
+def fitting(version: DatasetVersion, section: Section, sample: list[dict[str, Any]]) -> float:
+    """Share of the sample's rows that have question, answer and final answer."""
+    how = reading(version, section)
+    good = sum(not missing(how.question(row), how.answer(row), how.rule) for row in sample)
+    return good / len(sample) if sample else 0.0
+
+
+def choices(version: DatasetVersion, sample: list[dict[str, Any]] | None = None) -> list[str]:
+    """What can be chosen as question, answer or input: the columns and the places inside nested ones."""
+    return paths.offered(version.columns, sample or tables.page(version.path, 0, DETECTION_ROWS))
 
 
 def templates_for(user: AnyUser) -> TeamQuerySet:

@@ -1,23 +1,34 @@
 """The rows of a dataset version as training and evaluation get them.
 
-The held-out part is derived, not stored: questions are ordered by a keyed hash of their text, and the first `held_out`
-different ones are held out, one row each. Further rows with a held-out question are in neither part, so no question
-can be in both, whatever the seed and the order of the rows.
+Every row belongs to the test part, the validation part, the train part or none, and no question is in two parts: test
+wins over validation, validation over train. The parts are derived, not stored, from the version's frozen split:
+
+- by seed: questions are ordered by a keyed hash of their text; the first `held_out` different ones are the test part,
+  the next `validation` the validation part, all others train;
+- from the source: a column says where each row belongs.
+
+Test and validation hold one row of each of their questions. Further rows with such a question are in no part.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from array import array
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from datasets_app import tables
+from datasets_app import paths, tables
 from datasets_app.limits import HELD_OUT_ROWS, HELD_OUT_SHARE, SPLIT_SEED
 from datasets_app.models import DatasetVersion
+from datasets_app.paths import Place
 from datasets_app.problems import DatasetProblem
 from datasets_app.rules import RULES, Rule
+
+TRAIN = "train"
+# What a row is, looked at by itself. LOST: it can't be used. All but TRAINS and LOST need a split from a column.
+NOWHERE, TRAINS, VALIDATES, TESTS, LOST = range(5)
 
 
 class Section(Protocol):
@@ -26,6 +37,7 @@ class Section(Protocol):
     instruction_field: str
     response_field: str
     max_samples: int | None
+    split: str
 
 
 @dataclass
@@ -33,11 +45,13 @@ class Fields:
     instruction_field: str
     response_field: str
     max_samples: int | None = None
+    split: str = TRAIN
 
 
 @dataclass(frozen=True)
 class Row:
-    """`response` is the answer column as it is; the mapping's rule makes `reasoning` and `reference` of it."""
+    """`instruction` has the mapping's input below it. `response` is the answer column as it is; the mapping's rule
+    makes `reasoning` and `reference` of it. `columns`: every column, and what the mapping adds for rewards."""
 
     row: int
     instruction: str
@@ -62,29 +76,69 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Parts:
-    """Row numbers. `duplicates` counts the rows left out of training because their question is held out."""
+    """Row numbers. `duplicates` counts the rows in no part because their question is in test or validation already,
+    `unassigned` those that the split's column puts nowhere, `questions` the different questions of all usable rows."""
 
-    train: list[int]
-    held_out: list[int]
+    train: Sequence[int]
+    validation: Sequence[int]
+    held_out: Sequence[int]
     duplicates: int
+    unassigned: int
     questions: int
     skipped: Skipped
+
+    @property
+    def usable(self) -> int:
+        return len(self.train) + len(self.validation) + len(self.held_out) + self.duplicates + self.unassigned
 
     @property
     def counts(self) -> dict[str, Any]:
         return {
             "train": len(self.train),
+            "validation": len(self.validation),
             "held_out": len(self.held_out),
             "duplicates": self.duplicates,
+            "unassigned": self.unassigned,
             "questions": self.questions,
+            "usable": self.usable,
             "skipped": asdict(self.skipped),
         }
 
 
-def training_rows(version: DatasetVersion, section: Section, seed: int) -> list[Row]:
-    """Rows outside the held-out part, in an order that `seed` decides; the first `max_samples` of it, if given.
+@dataclass(frozen=True)
+class Reading:
+    """How question, answer and reference are read out of the cells of a row."""
 
-    Raises DatasetProblem if a column is missing or no row is left.
+    instruction: Place
+    response: Place
+    rule: Rule
+    input: Place | None = None
+    extra: dict[str, Place] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        """What must be read to tell whether a row can be used."""
+        places = [self.instruction, self.response, *([self.input] if self.input else [])]
+        return [place.column for place in places]
+
+    def question(self, cells: dict[str, Any]) -> str:
+        question = tables.text(self.instruction.find(cells))
+        return joined(question, tables.text(self.input.find(cells))) if self.input else question
+
+    def answer(self, cells: dict[str, Any]) -> str:
+        return tables.text(self.response.find(cells))
+
+
+def joined(question: str, further: str) -> str:
+    """Alpaca's way: a blank line between the instruction and its input, nothing if there is no input."""
+    return f"{question}\n\n{further}" if question.strip() and further.strip() else question
+
+
+def training_rows(version: DatasetVersion, section: Section, seed: int) -> list[Row]:
+    """Rows of the part that `section.split` names, in an order that `seed` decides; the first `max_samples` of it, if
+    given. No question of the test or validation part is among them.
+
+    Raises DatasetProblem if a column is missing, the split can't be trained on, or no row is left.
     """
     numbers = parts(version, section).train
     if not numbers:
@@ -93,18 +147,26 @@ def training_rows(version: DatasetVersion, section: Section, seed: int) -> list[
             " Check the columns on the dataset's page.",
             field="instruction_field",
         )
-    key = seed.to_bytes(8, "big", signed=True)
-    order = {number: ordering(key, str(number)) for number in numbers}
+    key = as_key(seed)
+
+    def order(number: int) -> int:
+        return ordering(key, str(number))
+
     if section.max_samples:
-        chosen = heapq.nsmallest(section.max_samples, numbers, key=order.__getitem__)
+        chosen = heapq.nsmallest(section.max_samples, numbers, key=order)
     else:
-        chosen = sorted(numbers, key=order.__getitem__)
+        chosen = sorted(numbers, key=order)
     return load(version, section, chosen)
 
 
 def held_out_rows(version: DatasetVersion, section: Section, limit: int) -> list[Row]:
-    """The first `limit` rows of the held-out part. A smaller limit gives a beginning of a larger one's rows."""
+    """The first `limit` rows of the test part. A smaller limit gives a beginning of a larger one's rows."""
     return load(version, section, parts(version, section).held_out[:limit])
+
+
+def validation_rows(version: DatasetVersion, section: Section, limit: int) -> list[Row]:
+    """As held_out_rows, of the validation part."""
+    return load(version, section, parts(version, section).validation[:limit])
 
 
 def skipped(version: DatasetVersion, section: Section) -> Skipped:
@@ -112,39 +174,107 @@ def skipped(version: DatasetVersion, section: Section) -> Skipped:
 
 
 def parts(version: DatasetVersion, section: Section) -> Parts:
-    """Raises DatasetProblem if a column of `section` does not exist."""
+    """Raises DatasetProblem if a column of `section` does not exist or its split can't be trained on."""
     check_columns(version, section)
-    usable, lost = sort_out(version, section)
-    first_rows: dict[int, int] = {}
-    for number, question in usable:
-        first_rows.setdefault(question, number)
-    # At most half of the questions, so that training never runs dry.
-    size = min(version.split.get("held_out", 0), len(first_rows) // 2)
-    held = heapq.nsmallest(size, first_rows)
-    questions = set(held)
-    train = [number for number, question in usable if question not in questions]
-    held_out = [first_rows[question] for question in held]
-    duplicates = len(usable) - len(train) - len(held_out)
-    return Parts(train, held_out, duplicates, len(first_rows), Skipped(**lost))
+    check_split(version, section)
+    return divided(look_at(version, section), version.split)
 
 
-def sort_out(version: DatasetVersion, section: Section) -> tuple[list[tuple[int, int]], dict[str, int]]:
-    """(row number, hash of the question) of every row that can be used, and how many can't for which reason."""
-    rule = rule_for(version, section)
-    key = int(version.split.get("seed", SPLIT_SEED)).to_bytes(8, "big", signed=True)
-    usable, lost = [], {"no_question": 0, "no_answer": 0, "no_reference": 0}
-    for number, question, answer in cells(version, section):
-        reason = missing(question, answer, rule)
+def divided(looked: Looked, split: dict[str, Any]) -> Parts:
+    return by_column(looked) if split.get("column") else by_seed(looked, split)
+
+
+@dataclass
+class Looked:
+    """Of every row, by its number: a hash of its question, and what it is by itself. Nine bytes a row, since a version
+    may have tens of millions."""
+
+    questions: Any = field(default_factory=lambda: array("Q"))
+    places: Any = field(default_factory=lambda: array("B"))
+    lost: dict[str, int] = field(default_factory=lambda: {"no_question": 0, "no_answer": 0, "no_reference": 0})
+
+
+def look_at(version: DatasetVersion, section: Section) -> Looked:
+    found, how = Looked(), reading(version, section)
+    key = as_key(int(version.split.get("seed", SPLIT_SEED)))
+    column = version.split.get("column")
+    place = placing(version.split, section.split) if column else {}
+    for _, cells in tables.records(version.path, [*how.columns, *([column] if column else [])]):
+        question, answer = how.question(cells), how.answer(cells)
+        reason = missing(question, answer, how.rule)
         if reason:
-            lost[reason] += 1
+            found.lost[reason] += 1
+            found.questions.append(0)
+            found.places.append(LOST)
         else:
-            usable.append((number, ordering(key, same_question(question))))
-    return usable, lost
+            # Eight bytes: five million questions share one with odds of one in a million.
+            found.questions.append(ordering(key, same_question(question)) >> 64)
+            found.places.append(place.get(tables.text(cells[column]), NOWHERE) if column else TRAINS)
+    return found
 
 
-def cells(version: DatasetVersion, section: Section) -> Iterator[tuple[int, str, str]]:
-    for number, question, answer in tables.pairs(version.path, section.instruction_field, section.response_field):
-        yield number, tables.text(question), tables.text(answer)
+def placing(split: dict[str, Any], trained: str) -> dict[str, int]:
+    """{value of the split's column: where its rows belong} if `trained` names what is trained on."""
+    train = split.get("train", []) if trained == TRAIN else [trained]
+    return {
+        **dict.fromkeys(train, TRAINS),
+        **dict.fromkeys(split.get("validation", []), VALIDATES),
+        **dict.fromkeys(split.get("test", []), TESTS),
+    }
+
+
+def by_seed(looked: Looked, split: dict[str, Any]) -> Parts:
+    import numpy as np
+
+    questions, usable = np.asarray(looked.questions), np.asarray(looked.places) != LOST
+    distinct = np.unique(questions[usable])
+    # At most half of the questions, so that training never runs dry.
+    held = min(int(split.get("held_out") or 0), len(distinct) // 2)
+    kept_back = held + min(int(split.get("validation") or 0), len(distinct) // 2 - held)
+    apart = usable & (questions <= distinct[kept_back - 1]) if kept_back else np.zeros(len(questions), bool)
+    _, first = first_of(questions, apart)
+    return made_of(looked, usable & ~apart, first[held:], first[:held], len(distinct))
+
+
+def by_column(looked: Looked) -> Parts:
+    import numpy as np
+
+    questions, places = np.asarray(looked.questions), np.asarray(looked.places)
+    test, first_test = first_of(questions, places == TESTS)
+    validation, first_validation = first_of(questions, (places == VALIDATES) & ~among(questions, test))
+    free = (places == TRAINS) & ~among(questions, test) & ~among(questions, validation)
+    distinct = np.unique(questions[places != LOST])
+    return made_of(looked, free, first_validation, first_test, len(distinct), int((places == NOWHERE).sum()))
+
+
+def first_of(questions: Any, where: Any) -> tuple[Any, Any]:
+    """(the different questions where `where` is true, the number of the first row of each), in the hash's order."""
+    import numpy as np
+
+    numbers = np.flatnonzero(where)
+    distinct, first = np.unique(questions[numbers], return_index=True)
+    return distinct, numbers[first]
+
+
+def among(questions: Any, ordered: Any) -> Any:
+    """Which of the questions are in an ordered array of different ones."""
+    import numpy as np
+
+    if not len(ordered):
+        return np.zeros(len(questions), bool)
+    return ordered[np.minimum(np.searchsorted(ordered, questions), len(ordered) - 1)] == questions
+
+
+def made_of(looked: Looked, free: Any, validation: Any, held_out: Any, questions: int, unassigned: int = 0) -> Parts:
+    import numpy as np
+
+    train, validating, testing = (
+        array("I", rows.astype(np.uintc).tobytes()) for rows in (np.flatnonzero(free), validation, held_out)
+    )
+    lost = Skipped(**looked.lost)
+    placed = len(train) + len(validating) + len(testing)
+    duplicates = len(looked.places) - lost.total - placed - unassigned
+    return Parts(train, validating, testing, duplicates, unassigned, questions, lost)
 
 
 def missing(question: str, answer: str, rule: Rule) -> str:
@@ -160,20 +290,46 @@ def same_question(question: str) -> str:
     return " ".join(question.split()).casefold()
 
 
+def as_key(seed: int) -> bytes:
+    return seed.to_bytes(8, "big", signed=True)
+
+
 def ordering(key: bytes, text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=16, key=key).digest(), "big")
+    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=16, key=key).digest(), "big")
 
 
-def load(version: DatasetVersion, section: Section, numbers: list[int]) -> list[Row]:
-    found, rule = tables.pick(version.path, numbers), rule_for(version, section)
-    return [as_row(number, found[number], section, rule) for number in numbers]
+def load(version: DatasetVersion, section: Section, numbers: Sequence[int]) -> list[Row]:
+    found, how = tables.pick(version.path, numbers), reading(version, section)
+    return [as_row(number, found[number], how) for number in numbers]
 
 
-def as_row(number: int, columns: dict[str, Any], section: Section, rule: Rule) -> Row:
-    response = tables.text(columns[section.response_field])
-    reasoning, reference = rule.apply(response)
-    instruction = tables.text(columns[section.instruction_field])
-    return Row(number, instruction, response, reasoning, reference, columns)
+def as_row(number: int, columns: dict[str, Any], how: Reading) -> Row:
+    response = how.answer(columns)
+    reasoning, reference = how.rule.apply(response)
+    added = {name: place.find(columns) for name, place in how.extra.items()}
+    return Row(number, how.question(columns), response, reasoning, reference, {**columns, **added})
+
+
+def reading(version: DatasetVersion, section: Section) -> Reading:
+    """Raises DatasetProblem if a column of `section` does not exist."""
+    check_columns(version, section)
+    mapping, columns = version.mapping, version.columns
+    # The mapping's input was chosen for the mapping's question, and says nothing about another one.
+    further = mapping.get("input") if mapping.get("instruction") == section.instruction_field else ""
+    return Reading(
+        instruction=known(columns, section.instruction_field),
+        response=known(columns, section.response_field),
+        rule=rule_for(version, section),
+        input=paths.resolve(columns, further) if further else None,
+        extra={name: known(columns, path) for name, path in (mapping.get("extra") or {}).items()},
+    )
+
+
+def known(columns: list[dict[str, Any]], path: str) -> Place:
+    place = paths.resolve(columns, path)
+    if place is None:
+        raise DatasetProblem(f"There is no column “{path}”. The columns are: {names_of(columns)}.")
+    return place
 
 
 def rule_for(version: DatasetVersion, section: Section) -> Rule:
@@ -183,18 +339,58 @@ def rule_for(version: DatasetVersion, section: Section) -> Rule:
     return RULES[name or "whole"]
 
 
+def names_of(columns: list[dict[str, Any]]) -> str:
+    return ", ".join(str(column["name"]) for column in columns)
+
+
 def check_columns(version: DatasetVersion, section: Section) -> None:
-    for field in ("instruction_field", "response_field"):
-        check_column(version, getattr(section, field), field)
+    for name in ("instruction_field", "response_field"):
+        check_column(version, getattr(section, name), name)
 
 
-def check_column(version: DatasetVersion, column: str, field: str) -> None:
-    names = [c["name"] for c in version.columns]
-    if column not in names:
-        label = "question" if field in ("instruction_field", "instruction") else "answer"
+LABELS = {"instruction": "question", "instruction_field": "question", "input": "input", "extra": "reward"}
+
+
+def check_column(version: DatasetVersion, path: str, field: str) -> None:
+    if not paths.valid(version.columns, path):
         raise DatasetProblem(
-            f"{version.dataset} has no column “{column}” for the {label}. Its columns: {', '.join(names)}.", field=field
+            f"{version.dataset} has no column “{path}” for the {LABELS.get(field, 'answer')}."
+            f" Its columns: {names_of(version.columns)}.",
+            field=field,
         )
+
+
+def check_split(version: DatasetVersion, section: Section) -> None:
+    """Raises DatasetProblem if `section.split` names nothing that this version can be trained on."""
+    split, wanted = version.split, section.split
+    if wanted == TRAIN:
+        return
+    if not split.get("column"):
+        raise DatasetProblem(
+            f"{version.dataset} is split by a seed, so there is no part “{wanted}” to train on. Use “{TRAIN}”, or take"
+            " the split from a column on the dataset's page.",
+            field="split",
+        )
+    if wanted in [*split.get("test", []), *split.get("validation", [])]:
+        raise DatasetProblem(
+            f"“{wanted}” is kept back from training in {version.dataset}. Use {quoted(trainable(split))}.",
+            field="split",
+        )
+    if wanted not in trainable(split):
+        raise DatasetProblem(
+            f"No row of {version.dataset} has “{wanted}” in its column “{split['column']}”."
+            f" Use {quoted(trainable(split))}.",
+            field="split",
+        )
+
+
+def trainable(split: dict[str, Any]) -> list[str]:
+    """What `dataset.split` of a config may be."""
+    return list(dict.fromkeys([TRAIN, *split.get("train", []), *split.get("other", [])]))
+
+
+def quoted(names: list[str]) -> str:
+    return " or ".join(f"“{name}”" for name in names)
 
 
 def default_held_out(questions: int) -> int:

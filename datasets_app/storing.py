@@ -1,8 +1,9 @@
-"""Rows to a typed Parquet file in constant memory. `python -m datasets_app.storing FILE` reads JSONL from standard
-input, writes FILE and prints a report as one JSON line.
+"""The rows of a file to typed Parquet in constant memory. `python -m datasets_app.storing FILE FOLDER NAME` reads
+FILE, whose user calls it NAME, writes FOLDER/rows.parquet and FOLDER/rejected.jsonl, and prints JSON lines: how far it
+is, and at last the report.
 
-It runs as a child process of the import (datasets_app/parsing.py), because pyarrow's writer pulls pandas in, and so
-that a hostile file costs at most the child's memory. Neither Django nor a database is needed.
+It runs as a child process of the import (datasets_app/parsing.py), so that a hostile file costs at most the child's
+memory and time. Neither Django nor a database is needed.
 
 Types are only known at the end, so the rows are first spooled as text, in Arrow's own format, and cast afterwards. A
 column that turns up late opens a new spool file, which MAX_COLUMNS bounds.
@@ -11,88 +12,36 @@ column that turns up late opens a new spool file, which MAX_COLUMNS bounds.
 from __future__ import annotations
 
 import contextlib
+import errno
+import gc
 import hashlib
 import json
 import os
 import resource
+import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, TextIO
 
 from datasets_app.limits import (
+    GROUP_BYTES,
+    GROUP_ROWS,
+    HOPELESS_LINES,
     IMPORT_MEMORY_BYTES,
     MAX_COLUMNS,
     MAX_ROWS,
-    MIB,
     REJECTED_SHOWN,
 )
 from datasets_app.problems import DatasetProblem
-from datasets_app.reading import Line, read_jsonl
+from datasets_app.readers import encodings, opening
+from datasets_app.readers.cells import Column
+from datasets_app.readers.meter import Meter, Tell
+from datasets_app.readers.rows import Batch, Rejected, Source, Unusable, check_name, checked, shown
+from datasets_app.readers.streams import SuspectEncoding
 
-BATCH_ROWS = 5_000
-BATCH_BYTES = 4 * MIB
-# Whole numbers beyond this lose digits as a float, beyond the next they do not fit a column of integers.
-EXACT_FLOAT = 2**53
-INT64 = 2**63
-# What a column's cells may hold, by what was seen in it. Anything else is a column of text.
-TYPES = {
-    ("int",): "integer",
-    ("big",): "integer",
-    ("big", "int"): "integer",
-    ("float",): "number",
-    ("float", "int"): "number",
-    ("bool",): "boolean",
-    ("json",): "json",
-}
-
-
-@dataclass
-class Column:
-    name: str
-    kinds: set[str] = field(default_factory=set)
-    filled: int = 0
-
-    @property
-    def type(self) -> str:
-        return TYPES.get(tuple(sorted(self.kinds)), "text")
-
-    def cell(self, value: Any) -> str | None:
-        """`value` as text; notes what it was."""
-        if value is None:
-            return None
-        self.filled += 1
-        kind, text = as_text(value)
-        self.kinds.add(kind)
-        return text
-
-
-def as_text(value: Any) -> tuple[str, str]:
-    if isinstance(value, str):
-        return "text", value
-    if isinstance(value, bool):
-        return "bool", "true" if value else "false"
-    if isinstance(value, int):
-        return ("int" if abs(value) < EXACT_FLOAT else "big" if abs(value) < INT64 else "text"), str(value)
-    if isinstance(value, float):
-        return "float", repr(value)
-    return "json", json.dumps(value, ensure_ascii=False)
-
-
-@dataclass
-class Report:
-    row_count: int = 0
-    rejected_count: int = 0
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    columns: list[dict[str, Any]] = field(default_factory=list)
-    sha256: str = ""
-    bytes: int = 0
-
-    def reject(self, line: Line) -> None:
-        self.rejected_count += 1
-        if len(self.rejected) < REJECTED_SHOWN:
-            self.rejected.append({"line": line.number, "reason": line.reason, "text": line.text})
+ROWS, REJECTED, SPOOL = "rows.parquet", "rejected.jsonl", "spool"
 
 
 class Spool:
@@ -103,36 +52,40 @@ class Spool:
         self.columns: dict[str, Column] = {}
         self.files: list[Path] = []
         self.width = 0
-        self.rows: list[dict[str, str | None]] = []
-        self.batch_bytes = 0
         self.writer: Any = None
+        folder.mkdir()
 
-    def fits(self, row: dict[str, Any]) -> bool:
-        return len(self.columns) + sum(name not in self.columns for name in row) <= MAX_COLUMNS
+    def unknown(self, row: dict[str, Any]) -> set[str]:
+        return {name for name in row if name not in self.columns}
 
-    def add(self, row: dict[str, Any]) -> None:
-        cells = {}
-        for name, value in row.items():
-            text = self.columns.setdefault(name, Column(name)).cell(value)
-            cells[name] = text
-            self.batch_bytes += len(text or "")
-        self.rows.append(cells)
-        if len(self.rows) >= BATCH_ROWS or self.batch_bytes >= BATCH_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
+    def add(self, rows: list[dict[str, Any]], *, loose: bool, trusted: bool = False) -> None:
+        """Raises ValueError, with nothing added, if one of the rows may be none that can be stored."""
         import pyarrow as pa
 
-        if not self.rows:
-            return
-        schema = pa.schema([(name, pa.string()) for name in self.columns])
-        arrays = [pa.array([row.get(name) for row in self.rows], pa.string()) for name in self.columns]
-        if self.writer is None or self.width != len(self.columns):
+        if set(map(type, rows)) != {dict} or not all(rows):
+            raise Unusable("Not a row.")
+        columns = {**self.columns, **{name: Column(name, loose) for name in new_names(rows, self.columns)}}
+        if len(columns) > MAX_COLUMNS:
+            raise Unusable("Too many columns.")
+        texts = {name: column.texts(cells_of(rows, name), trusted) for name, column in columns.items()}
+        for name, (array, kinds) in texts.items():
+            columns[name].note(array, kinds)
+        self.columns = columns
+        arrays = [array for array, _ in texts.values()]
+        self.write(pa.record_batch(arrays, schema=pa.schema([(name, pa.string()) for name in columns])))
+
+    def write(self, batch: Any) -> None:
+        import pyarrow as pa
+
+        if self.writer is None or self.width != batch.num_columns:
             self.close()
             self.files.append(self.folder / f"{len(self.files)}.arrow")
-            self.writer, self.width = pa.ipc.new_stream(self.files[-1], schema), len(self.columns)
-        self.writer.write_batch(pa.record_batch(arrays, schema=schema))
-        self.rows, self.batch_bytes = [], 0
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            self.writer, self.width = (
+                pa.ipc.new_stream(self.files[-1], batch.schema, options=options),
+                batch.num_columns,
+            )
+        self.writer.write_batch(batch)
 
     def close(self) -> None:
         if self.writer is not None:
@@ -145,56 +98,168 @@ class Spool:
         for file in self.files:
             with pa.ipc.open_stream(pa.OSFile(str(file))) as stream:
                 yield from stream
+            file.unlink()
 
 
-def store(file: BinaryIO, target: Path) -> Report:
-    """Writes the rows of `file` to `target`, whose folder must be its own: the spool files are left beside it."""
-    report = Report()
-    spool = Spool(target.parent)
-    for line in read_jsonl(file):
-        take(line, spool, report)
-    spool.flush()
-    spool.close()
-    if not report.row_count:
-        raise DatasetProblem(nothing_usable(report))
-    report.columns = describe(spool, report.row_count)
-    write_parquet(spool, target)
-    report.sha256, report.bytes = digest(target), target.stat().st_size
-    return report
+def cells_of(rows: list[dict[str, Any]], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), rows))
+    except KeyError:
+        return [row.get(name) for row in rows]
 
 
-def take(line: Line, spool: Spool, report: Report) -> None:
-    if line.row is None:
-        report.reject(line)
-    elif not spool.fits(line.row):
-        report.reject(Line(line.number, reason=f"Brings the file to more than {MAX_COLUMNS} columns."))
-    else:
-        spool.add(line.row)
-        report.row_count += 1
-        if report.row_count > MAX_ROWS:
-            raise DatasetProblem(
-                f"More than {MAX_ROWS:,} rows, the limit of a dataset. Split the file.", line=line.number
-            )
+def new_names(rows: list[dict[str, Any]], known: dict[str, Column]) -> list[str]:
+    """In the order in which they turn up. Raises Unusable for a name that no column can have."""
+    if set().union(*rows) <= known.keys():
+        return []
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in known]
+    for name in names:
+        check_name(name)
+    return names
 
 
-def nothing_usable(report: Report) -> str:
-    if not report.rejected_count:
-        return "The file has no usable row: it is empty. Upload JSONL with one JSON object on each line."
-    first = report.rejected[0]
-    lines = "the only line was" if report.rejected_count == 1 else f"all {report.rejected_count:,} lines were"
-    message = f"The file has no usable row: {lines} rejected. Line {first['line']}: {first['reason']}"
-    if first["text"].startswith(("[", "{")) and report.rejected_count > 1:
-        message += (
-            " If the file is one JSON document, write it as JSONL: one object on each line, no brackets round them."
-        )
-    return message
+class Rejects:
+    """Every line that was no row, in a file; the first ones for the report."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self.first: list[dict[str, Any]] = []
+        self.file: TextIO | None = None
+
+    def add(self, rejected: list[Rejected]) -> None:
+        if rejected and self.file is None:
+            self.file = open(self.path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        for line in rejected:
+            told = line._asdict()
+            self.count += 1
+            if len(self.first) < REJECTED_SHOWN:
+                self.first.append(told)
+            print(json.dumps(told, ensure_ascii=False), file=self.file)
+
+    def close(self) -> None:
+        if self.file:
+            self.file.close()
+            self.file = None
 
 
-def describe(spool: Spool, rows: int) -> list[dict[str, Any]]:
-    return [{"name": c.name, "type": c.type, "filled": round(c.filled / rows, 4)} for c in spool.columns.values()]
+class Store:
+    """One reading of a file into `folder`."""
+
+    def __init__(self, folder: Path, meter: Meter) -> None:
+        self.spool = Spool(folder / SPOOL)
+        self.rejects = Rejects(folder / REJECTED)
+        self.meter = meter
+        self.rows = 0
+
+    def take(self, batch: Batch, source: Source) -> None:
+        rows, rejected = batch.rows, batch.rejected
+        if rows:
+            try:
+                self.spool.add(rows, loose=source.loose)
+            except (ValueError, RecursionError):
+                rows, bad = self.sort_out(batch)
+                rejected = sorted([*rejected, *bad])
+                if rows:
+                    self.spool.add(rows, loose=source.loose, trusted=True)
+        self.rows += len(rows)
+        self.rejects.add(rejected)
+        self.meter.rows = self.rows + self.rejects.count
+        self.meter.tick()
+        self.check_limits(source)
+
+    def sort_out(self, batch: Batch) -> tuple[list[dict[str, Any]], list[Rejected]]:
+        """The rows that can be stored, and why the others can't: one by one."""
+        good: list[dict[str, Any]] = []
+        bad: list[Rejected] = []
+        new: set[str] = set()
+        for number, row in zip(batch.numbers, batch.rows, strict=True):
+            try:
+                checked(row)
+                names = self.spool.unknown(row) - new
+                if len(self.spool.columns) + len(new) + len(names) > MAX_COLUMNS:
+                    raise Unusable(f"Brings the file to more than {MAX_COLUMNS} columns.")
+                new |= names
+                good.append(row)
+            except Unusable as error:
+                bad.append(Rejected(number, str(error), shown(json.dumps(row, ensure_ascii=False))))
+        return good, bad
+
+    def check_limits(self, source: Source) -> None:
+        if self.meter.rows > MAX_ROWS:
+            raise DatasetProblem(f"More than {MAX_ROWS:,} rows, the limit of a dataset. Split the file.")
+        if not self.rows and self.rejects.count >= HOPELESS_LINES:
+            raise DatasetProblem(nothing_usable(self.rejects, source))
+
+    def close(self) -> None:
+        self.spool.close()
+        self.rejects.close()
 
 
-def write_parquet(spool: Spool, target: Path) -> None:
+def store(path: Path, folder: Path, file_name: str, tell: Tell | None = None) -> dict[str, Any]:
+    """Writes `folder`/rows.parquet, and rejected.jsonl if there is need, and returns the report. Nothing else stays in
+    the folder, and nothing at all if it raises: DatasetProblem for what a user can put right, else OSError."""
+    meter, source = Meter(tell), Source()
+    try:
+        kept = read(path, folder, file_name, source, meter)
+        if not kept.rows:
+            raise DatasetProblem(nothing_usable(kept.rejects, source))
+        meter.say("Writing the rows")
+        write_parquet(kept.spool, folder / ROWS, meter)
+    except BaseException:
+        (folder / ROWS).unlink(missing_ok=True)
+        (folder / REJECTED).unlink(missing_ok=True)
+        raise
+    finally:
+        shutil.rmtree(folder / SPOOL, ignore_errors=True)
+    return report(kept, source, folder / ROWS)
+
+
+def read(path: Path, folder: Path, file_name: str, source: Source, meter: Meter) -> Store:
+    try:
+        return read_as(path, folder, file_name, source, meter)
+    except SuspectEncoding:
+        # Only a look at the whole file says what it is.
+        encoding = encodings.judge(path, meter)
+    shutil.rmtree(folder / SPOOL)
+    (folder / REJECTED).unlink(missing_ok=True)
+    vars(source).update(vars(Source()))
+    return read_as(path, folder, file_name, source, meter, encoding)
+
+
+def read_as(path: Path, folder: Path, file_name: str, source: Source, meter: Meter, encoding: str = "") -> Store:
+    kept = Store(folder, meter)
+    try:
+        for batch in opening.batches(path, folder / SPOOL, file_name, source, meter, encoding):
+            kept.take(batch, source)
+    finally:
+        kept.close()
+    return kept
+
+
+def report(kept: Store, source: Source, target: Path) -> dict[str, Any]:
+    return {
+        "row_count": kept.rows,
+        "rejected_count": kept.rejects.count,
+        "rejected": kept.rejects.first,
+        "columns": [column.described(kept.rows) for column in kept.spool.columns.values()],
+        "sha256": digest(target),
+        "bytes": target.stat().st_size,
+        "source": source.told(),
+    }
+
+
+def nothing_usable(rejects: Rejects, source: Source) -> str:
+    if not rejects.count:
+        return f"The file has no usable row: {source.empty}"
+    first, unit = rejects.first[0], source.unit
+    lines = f"the only {unit} was" if rejects.count == 1 else f"all {rejects.count:,} {unit}s were"
+    if rejects.count >= HOPELESS_LINES:
+        lines = f"the first {rejects.count:,} {unit}s were all"
+    return f"The file has no usable row: {lines} rejected. {unit.title()} {first['line']:,}: {first['reason']}"
+
+
+def write_parquet(spool: Spool, target: Path, meter: Meter) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -202,10 +267,29 @@ def write_parquet(spool: Spool, target: Path) -> None:
     schema = pa.schema([(c.name, types.get(c.type, pa.string())) for c in spool.columns.values()])
     with open(target, "wb") as file:
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for batch in spool.batches():
-                writer.write_batch(cast(batch, schema))
+            for table in groups(spool.batches(), schema):
+                writer.write_table(table, row_group_size=GROUP_ROWS)
+                meter.tick()
         file.flush()
         os.fsync(file.fileno())
+
+
+def groups(batches: Iterator[Any], schema: Any) -> Iterator[Any]:
+    """Tables of at most GROUP_ROWS rows and little more than GROUP_BYTES, in order."""
+    import pyarrow as pa
+
+    held: list[Any] = []
+    rows = size = 0
+    for batch in batches:
+        for start in range(0, batch.num_rows, GROUP_ROWS):
+            part = cast(batch.slice(start, GROUP_ROWS), schema)
+            if held and (rows + part.num_rows > GROUP_ROWS or size + part.nbytes > GROUP_BYTES):
+                yield pa.Table.from_batches(held, schema)
+                held, rows, size = [], 0, 0
+            held.append(part)
+            rows, size = rows + part.num_rows, size + part.nbytes
+    if held:
+        yield pa.Table.from_batches(held, schema)
 
 
 def cast(batch: Any, schema: Any) -> Any:
@@ -222,24 +306,55 @@ def digest(path: Path) -> str:
 
 
 def bound_memory() -> None:
-    # macOS refuses this limit; there the size limit of the upload has to do.
+    # macOS refuses this limit; there the other limits have to do.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (IMPORT_MEMORY_BYTES, IMPORT_MEMORY_BYTES))
 
 
-def main(target: Path) -> int:
+class WithoutPandas:
+    """pyarrow would load it, which takes longer than most imports, only to see that a list is no pandas object."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def main(path: Path, folder: Path, file_name: str) -> int:
     bound_memory()
+    sys.meta_path.insert(0, WithoutPandas())
+    # Rows are never part of a cycle, and a collection after each few hundred of them takes a fifth of the time.
+    gc.set_threshold(200_000)
+    parent = os.getppid()
+
+    def tell(rows: int, done: int, message: str) -> None:
+        if os.getppid() != parent:
+            # Nobody waits for this any more.
+            sys.exit(1)
+        say({"rows": rows, "bytes": done, "message": message})
+
     try:
-        answer = vars(store(sys.stdin.buffer, target))
+        say({"report": store(path, folder, file_name, tell)})
     except DatasetProblem as problem:
-        answer = {"problem": problem.message, "line": problem.line}
+        say({"problem": problem.message, "line": problem.line})
     except MemoryError:
-        answer = {"problem": "The file needs more memory than an import may take. Split it.", "line": None}
+        say({"problem": "The file needs more memory than an import may take. Split it."})
+    except BrokenPipeError:
+        return 1
     except OSError as error:
-        answer = {"problem": f"The rows could not be stored: {error.strerror}. Make room and try again.", "line": None}
-    sys.stdout.write(json.dumps(answer) + "\n")
+        say({"problem": not_stored(error)})
     return 0
 
 
+def not_stored(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "o space left" in str(error):
+        return "The disk is full, so nothing was stored. Make room and try again."
+    return f"The rows could not be stored: {error.strerror or error}. Nothing was kept; try again."
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))

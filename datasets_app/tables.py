@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 BATCH_ROWS = 4096
+PAGE_BATCH = 512
 
 
 def batches(path: Path, columns: list[str] | None = None) -> Iterator[tuple[int, Any]]:
@@ -20,12 +23,13 @@ def batches(path: Path, columns: list[str] | None = None) -> Iterator[tuple[int,
             start += batch.num_rows
 
 
-def pairs(path: Path, first: str, second: str) -> Iterator[tuple[int, Any, Any]]:
-    """(row number, value of column `first`, value of column `second`)."""
-    for start, batch in batches(path, sorted({first, second})):
-        values = zip(batch.column(first).to_pylist(), batch.column(second).to_pylist(), strict=True)
-        for number, (one, two) in enumerate(values, start):
-            yield number, one, two
+def records(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row number, {column: cell}) of these columns alone."""
+    names = sorted(set(columns))
+    for start, batch in batches(path, names):
+        cells = [batch.column(name).to_pylist() for name in names]
+        for number, values in enumerate(zip(*cells, strict=True), start):
+            yield number, dict(zip(names, values, strict=True))
 
 
 def page(path: Path, offset: int, limit: int) -> list[dict[str, Any]]:
@@ -37,27 +41,37 @@ def page(path: Path, offset: int, limit: int) -> list[dict[str, Any]]:
         start = 0
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
-            first, last = max(offset - start, 0), min(offset + limit - start, rows)
-            if first < last:
-                found += file.read_row_group(group).slice(first, last - first).to_pylist()
-            start += rows
-            if start >= offset + limit:
-                break
+            if offset < start + rows:
+                for batch in file.iter_batches(batch_size=PAGE_BATCH, row_groups=[group]):
+                    if offset < start + batch.num_rows:
+                        found += batch.slice(max(offset - start, 0), limit - len(found)).to_pylist()
+                    start += batch.num_rows
+                    if len(found) >= limit:
+                        return found
+            else:
+                start += rows
     return found
 
 
 def pick(path: Path, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """The rows with these numbers, by number."""
+    """The rows with these numbers, by number. Row groups without any of them stay unread."""
+    import pyarrow.parquet as pq
+
     wanted = sorted(set(numbers))
     found: dict[int, dict[str, Any]] = {}
-    position = 0
-    for start, batch in batches(path):
-        first = position
-        while position < len(wanted) and wanted[position] < start + batch.num_rows:
-            position += 1
-        found.update(picked(batch, start, wanted[first:position]))
-        if position == len(wanted):
-            break
+    start = position = 0
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            first, position = position, bisect_left(wanted, end, position)
+            if first < position:
+                for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
+                    inside = wanted[bisect_left(wanted, start) : bisect_left(wanted, start + batch.num_rows)]
+                    found.update(picked(batch, start, inside))
+                    start += batch.num_rows
+            start = end
+            if position == len(wanted):
+                break
     return found
 
 
@@ -72,10 +86,12 @@ def picked(batch: Any, start: int, numbers: list[int]) -> Iterator[tuple[int, di
 
 def text(value: Any) -> str:
     """A cell as the model and the reward get it: 72.0 is 72, null is nothing."""
+    if type(value) is str:  # nearly every cell, of millions
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    return str(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

@@ -43,7 +43,8 @@ def _answer(trial: Trial) -> None:
     if adapter is None:
         raise EngineError("The adapter of this session is gone.", "Resume or repeat the session.")
     running.report(trial, 0.05, "Loading the model")
-    model, tokenizer = loading.load_for_generation(base_models.locate(config.model.name), adapter)
+    base = base_models.locate(config.model.name)
+    model, tokenizer = loading.load_for_generation(base, adapter, config.prompt.chat_template)
     messages = prompting.messages(config.prompt, trial.prompt, system=bool(trial.settings["use_system_prompt"]))
     prompt = prompting.render(tokenizer, messages)
     answers: dict[str, Any] = {}

@@ -95,8 +95,9 @@ def _merged(export: Export, wanted: Choice, adapter: Path, part: Path, report: R
 def _merge(session: Session, adapter: Path, folder: Path, dtype: str) -> Path:
     from training.engine.merging import merge
 
-    model = session.parsed_config.model
-    return merge(base_models.locate(model.name), adapter, folder, dtype, revision=model.revision)
+    config = session.parsed_config
+    base, template = base_models.locate(config.model.name), config.prompt.chat_template
+    return merge(base, adapter, folder, dtype, revision=config.model.revision, chat_template=template)
 
 
 def _gguf(export: Export, wanted: Choice, adapter: Path, part: Path, report: Report) -> None:

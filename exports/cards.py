@@ -49,12 +49,17 @@ def _licence(base: str) -> list[str]:
     return [f"license: {json.dumps(row.licence)}"] if row else []
 
 
+def _dataset(session: Session) -> str:
+    if was := session.dataset_fingerprint:
+        return f"{was['dataset']} v{was['version']}, sha256 {was['sha256'][:16]}"
+    return str(session.dataset_version or session.parsed_config.dataset.source)
+
+
 def _facts(session: Session) -> dict[str, Any]:
     config = session.parsed_config
-    dataset = session.dataset_version
     return {
         "Base model": config.model.name,
-        "Dataset": str(dataset) if dataset else config.dataset.source,
+        "Dataset": _dataset(session),
         "Reward": ", ".join(f"{part['weight']:g} × {part['name']}" for part in session.reward.get("parts", [])),
         "LoRA": f"rank {config.model.lora_rank}, alpha {config.model.lora_alpha}",
         "Steps": session.step,

@@ -5,13 +5,21 @@ from typing import Any
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from accounts.api import routes as accounts_routes
 from datasets_app.api import routes as datasets_routes
 from evaluation.api import routes as evaluation_routes
 from exports.api import routes as exports_routes
 from rewards.api import routes as rewards_routes
 from training.api import routes as training_routes
 
-routes = [*training_routes, *datasets_routes, *rewards_routes, *evaluation_routes, *exports_routes]
+routes = [
+    *accounts_routes,
+    *training_routes,
+    *datasets_routes,
+    *rewards_routes,
+    *evaluation_routes,
+    *exports_routes,
+]
 
 
 def error_response(error: Exception, context: dict[str, Any]) -> Response | None:

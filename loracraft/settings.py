@@ -160,7 +160,7 @@ HUEY = {
     "results": False,
     # Messages are pickles: only those that we signed are opened.
     "serializer": SignedSerializer(secret=SECRET_KEY, salt="loracraft.huey"),
-    # On a signal Huey would wait for running tasks for ever. training.children asks them to save and end.
+    # On a signal Huey would wait for running tasks for ever. jobs.children asks them to save and end.
     "consumer": {
         "workers": WORKER_THREADS,
         "worker_type": "thread",
@@ -179,7 +179,8 @@ STOP_SECONDS_BEFORE_TERMINATE = 60
 STOP_SECONDS_BEFORE_KILL = 20
 
 # Limits, each named in the message that a user sees
-MAX_UPLOAD_BYTES = env.integer("LORACRAFT_MAX_UPLOAD_MB", 512, minimum=1) * 1024 * 1024
+MAX_UPLOAD_BYTES = env.integer("LORACRAFT_MAX_UPLOAD_MB", 10_240, minimum=1) * 1024 * 1024
+TEAM_STORAGE_BYTES = env.integer("LORACRAFT_TEAM_STORAGE_GB", 100, minimum=1) * 1024**3
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = UPLOADS_DIR
 
@@ -235,6 +236,8 @@ VENDOR_FILES = {
     "vendor/tabler.css": NODE_MODULES / "@tabler" / "core" / "dist" / "css" / "tabler.min.css",
     "vendor/tabler.js": NODE_MODULES / "@tabler" / "core" / "dist" / "js" / "tabler.esm.min.js",
     "vendor/htmx.js": NODE_MODULES / "htmx.org" / "dist" / "htmx.min.js",
+    "vendor/katex.js": NODE_MODULES / "katex" / "dist" / "katex.mjs",
+    "vendor/tus.js": NODE_MODULES / "tus-js-client" / "dist" / "tus.min.js",
     "vendor/uplot.js": NODE_MODULES / "uplot" / "dist" / "uPlot.esm.js",
     "vendor/uplot.css": NODE_MODULES / "uplot" / "dist" / "uPlot.min.css",
 }

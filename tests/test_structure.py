@@ -83,7 +83,7 @@ def test_imports_between_apps_point_one_way(app: str) -> None:
 
 @pytest.mark.parametrize("app", APPS)
 def test_no_app_imports_the_wiring_but_for_small_helpers(app: str) -> None:
-    helpers = {"loracraft", "loracraft.env", "loracraft.pages"}
+    helpers = {"loracraft", "loracraft.env", "loracraft.pages", "loracraft.spreadsheets"}
     wrong = {
         str(path): forbidden
         for path in of_app(app)
@@ -330,7 +330,7 @@ def requirement_names() -> set[str]:
 
 def test_every_dependency_says_why_it_is_here() -> None:
     document = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower().replace("_", "-")
-    npm = {"@tabler/core", "@tabler/icons", "htmx.org", "uplot"}
+    npm = {"@tabler/core", "@tabler/icons", "htmx.org", "katex", "uplot"}
     assert not [name for name in sorted(requirement_names() | npm) if f"`{name}`" not in document]
 
 

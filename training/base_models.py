@@ -9,10 +9,12 @@ from pathlib import Path
 
 from django.conf import settings
 
+from datasets_app import chat_formats, chat_rendering
 from training.catalogue import STARTER
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LOCAL = "local/"
+LOCAL_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 HUB_SECONDS = 4
@@ -33,10 +35,46 @@ def is_folder(name: str) -> bool:
     return name.startswith(("/", "~", LOCAL))
 
 
+def tokenizer_folder(name: str, revision: str | None = None) -> Path | None:
+    """The folder on this machine with the model's tokenizer, None where there is none yet."""
+    name = name.strip()
+    if name.startswith(LOCAL) and not LOCAL_NAME.fullmatch(name.removeprefix(LOCAL)):
+        return None
+    folder = Path(locate(name)) if is_folder(name) else _cached_folder(name, revision)
+    return folder if folder and (folder / "tokenizer_config.json").is_file() else None
+
+
+def _cached_folder(name: str, revision: str | None) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    if not HUB_ID.fullmatch(name) or ".." in name:
+        return None
+    file = try_to_load_from_cache(name, "tokenizer_config.json", revision=revision)
+    return Path(file).parent if isinstance(file, str) else None
+
+
+def chat_of(name: str, revision: str | None = None) -> chat_rendering.Chat:
+    """How the model is spoken to: as its own files say, or, where it is not here yet, as its family is."""
+    folder = tokenizer_folder(name, revision)
+    if folder:
+        return chat_rendering.chat_in(folder)
+    known = chat_formats.format_of(name)
+    note = f"Approximate: the model is not on this machine yet, so this is the format of its family ({known.title})."
+    return chat_rendering.Chat(known.template, dict(known.specials), approximate=note)
+
+
+def offered() -> list[tuple[str, str]]:
+    from training.models import CatalogueModel
+
+    """Those on this machine first: only they can be shown exactly."""
+    rows = CatalogueModel.objects.order_by("parameters", "name").values_list("hub_id", "name")
+    return sorted(rows, key=lambda row: tokenizer_folder(row[0]) is None)
+
+
 def problem(name: str) -> str | None:
     """Why `name` can't be trained, and what to do; None if it can, as far as can be told without loading it."""
     name = name.strip()
-    if name.startswith(LOCAL) and not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name.removeprefix(LOCAL)):
+    if name.startswith(LOCAL) and not LOCAL_NAME.fullmatch(name.removeprefix(LOCAL)):
         return f"{name!r} is no name of a local model: write local/ and the name of a folder in the models folder."
     if is_folder(name):
         return _folder_problem(name, Path(locate(name)))

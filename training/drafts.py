@@ -84,6 +84,7 @@ STEPS: dict[str, list[str]] = {
         "prompt.reasoning_end",
         "prompt.solution_start",
         "prompt.solution_end",
+        "prompt.chat_template",
     ],
     "reward": ["reward.type", "reward.preset_name"],
     "config": [name for names in GROUPS.values() for name in names],

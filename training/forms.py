@@ -21,7 +21,7 @@ from training.schema import ADVANCED, CUSTOM, RECOMMENDED, SessionConfig
 
 LEVELS = (RECOMMENDED, CUSTOM, ADVANCED)
 SECTIONS = [name for name in SessionConfig.model_fields if name not in ("version", "name")]
-LONG_TEXTS = {"prompt.system_prompt"}
+LONG_TEXTS = {"prompt.system_prompt", "prompt.chat_template"}
 # Lists of things, which a plain input can't hold.
 NOT_TYPED = {"reward.parts"}
 

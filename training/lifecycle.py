@@ -24,6 +24,7 @@ from jobs import children, leases
 from training.choices import ACTIVE, RESUMABLE, RUNNING, Kind, Status
 from training.models import Event, Session
 from training.readiness import NotReady, Ready, check
+from training.schema import Problem
 
 if TYPE_CHECKING:
     from accounts.models import AnyUser, Team
@@ -89,8 +90,16 @@ def resume(session: Session, by: AnyUser | None) -> bool:
     """Queues a stopped or failed session: it goes on from its newest checkpoint, with the config it had."""
     if session.status not in RESUMABLE:
         return False
+    if session.dataset_version is None:
+        raise NotReady([Problem(field="dataset.source", message=_deleted(session))])
     check(session.team, session.config, version=session.dataset_version)
     return _queue(session, Q(status__in=RESUMABLE), attempts_before=F("attempt"))
+
+
+def _deleted(session: Session) -> str:
+    was = session.dataset_fingerprint
+    name = f"{was['dataset']} v{was['version']}, which it was trained on," if was else "The dataset of this session"
+    return f"{name} was deleted, so it can't go on. Clone the session and choose another dataset."
 
 
 def request_stop(session: Session, by: AnyUser | None) -> bool:
@@ -265,6 +274,7 @@ def _frozen(ready: Ready) -> dict[str, Any]:
         "config": ready.config.model_dump(mode="json"),
         "reward": ready.composition,
         "dataset_version": ready.version,
+        "dataset_fingerprint": ready.version.fingerprint,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -97,9 +98,13 @@ def model_names(sessions: Sequence[Session]) -> dict[str, str]:
     return dict(CatalogueModel.objects.filter(hub_id__in=wanted).values_list("hub_id", "name"))
 
 
+# A version behind the id of a dataset.
+PINNED = re.compile(r"(?<=[0-9a-f]{12})@\d+$")
+
+
 def dataset_names(sessions: Sequence[Session]) -> dict[UUID, str]:
     """By session. Drafts name a dataset only by its id, and not necessarily one that still exists."""
-    sources = {session.pk: held(session, "dataset", "source") for session in sessions}
+    sources = {session.pk: PINNED.sub("", held(session, "dataset", "source")) for session in sessions}
     ids = {text for text in sources.values() if is_uuid(text)}
     known = {
         (team, str(pk)): name

@@ -31,7 +31,7 @@ def example_of(version: DatasetVersion, section: Any) -> Example | None:
     from datasets_app import previews, rows
 
     rows.check_columns(version, section)
-    found = previews.mapped(version, section, rows.rule_for(version, section), 1)
+    found = previews.mapped(version, section, 1)
     row = found[0].row if found and not found[0].missing else None
     return Example(row.instruction, row.response, row.reference) if row else None
 
@@ -50,6 +50,27 @@ class Preview:
             return resolve(self.team, source) if source.strip() else None
         except DatasetProblem:
             return None
+
+    @property
+    def columns(self) -> list[str]:
+        """What can be question or answer: the columns, and the places inside nested ones."""
+        from datasets_app import previews
+
+        try:
+            return previews.choices(self.version) if self.version else []
+        except OSError:
+            return [column["name"] for column in self.version.columns] if self.version else []
+
+    @property
+    def version_numbers(self) -> list[int]:
+        return list(self.version.dataset.versions.values_list("number", flat=True)) if self.version else []
+
+    @property
+    def splits(self) -> list[str]:
+        """What may be trained on, where the dataset's split leaves a choice."""
+        from datasets_app.rows import trainable
+
+        return trainable(self.version.split) if self.version and self.version.split.get("column") else []
 
     @cached_property
     def config(self) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from accounts.models import Team
+from datasets_app import paths, prompt_templates
 from datasets_app.models import DatasetVersion
 from training import base_models
 from training.schema import Problem, SessionConfig, problems
@@ -40,11 +41,11 @@ def check(team: Team, config: dict[str, Any], version: DatasetVersion | None = N
         parsed = SessionConfig.model_validate(config)
     except ValidationError as error:
         raise NotReady(schema_problems(error)) from None
-    found = problems(parsed) + _model_problems(parsed)
+    found = problems(parsed) + _model_problems(parsed) + _prompt_problems(parsed)
     version, dataset_problems = _dataset(team, parsed, version)
     if version is not None:
         parsed = with_mapped_columns(parsed, config, version)
-        dataset_problems = _column_problems(parsed, version)
+        dataset_problems = _column_problems(parsed, version) + _split_problems(parsed, version)
     composition, reward_problems = _reward(team, parsed)
     found += dataset_problems + reward_problems
     if found or version is None:
@@ -67,6 +68,16 @@ def _sentence(message: str) -> str:
 def _model_problems(config: SessionConfig) -> list[Problem]:
     message = base_models.problem(config.model.name)
     return [Problem(field="model.name", message=message)] if message else []
+
+
+def _prompt_problems(config: SessionConfig) -> list[Problem]:
+    """A chat template of the team's own is really carried out: one that never ends must not reach a trainer."""
+    template = config.prompt.chat_template
+    if not template.strip():
+        return []
+    chat = base_models.chat_of(config.model.name, config.model.revision)
+    message = prompt_templates.template_problem(chat, template)
+    return [Problem(field="prompt.chat_template", message=message)] if message else []
 
 
 def _dataset(
@@ -114,16 +125,27 @@ def with_mapped_columns(config: SessionConfig, given: dict[str, Any], version: D
 
 
 def _column_problems(config: SessionConfig, version: DatasetVersion) -> list[Problem]:
-    present = [str(column["name"]) for column in version.columns]
+    present = ", ".join(str(column["name"]) for column in version.columns)
     wanted = {
         "dataset.instruction_field": config.dataset.instruction_field,
         "dataset.response_field": config.dataset.response_field,
     }
     return [
-        Problem(field=field, message=f"The dataset has no column {name!r}. It has: {', '.join(present)}.")
-        for field, name in wanted.items()
-        if name not in present
+        Problem(field=field, message=f"The dataset has no column {path!r}. It has: {present}.")
+        for field, path in wanted.items()
+        if not paths.valid(version.columns, path)
     ]
+
+
+def _split_problems(config: SessionConfig, version: DatasetVersion) -> list[Problem]:
+    from datasets_app.problems import DatasetProblem
+    from datasets_app.rows import check_split
+
+    try:
+        check_split(version, config.dataset)
+    except DatasetProblem as problem:
+        return [Problem(field="dataset.split", message=str(problem))]
+    return []
 
 
 def _reward(team: Team, config: SessionConfig) -> tuple[dict[str, Any], list[Problem]]:

@@ -91,26 +91,33 @@ class DatasetSection(Section):
     source: str = setting(
         "",
         "Dataset",
-        "Id of a dataset of the team, a hub id, or on the command line a JSONL file.",
+        "Id or name of a dataset of the team, with @2 behind it for its version 2; on the command line a file.",
         level=RECOMMENDED,
         max_length=300,
     )
-    split: str = setting("train", "Split", "Split of a hub dataset.", level=CUSTOM, min_length=1, max_length=60)
+    split: str = setting(
+        "train",
+        "Split",
+        "Part to train on: train, or another value of the column that the dataset's split is taken from.",
+        level=CUSTOM,
+        min_length=1,
+        max_length=60,
+    )
     instruction_field: str = setting(
         "instruction",
         "Question column",
-        "Column that the model is asked.",
+        "Column, or place inside a nested one, that the model is asked.",
         level=RECOMMENDED,
         min_length=1,
-        max_length=200,
+        max_length=300,
     )
     response_field: str = setting(
         "response",
         "Answer column",
-        "Column with the expected answer.",
+        "Column, or place inside a nested one, with the expected answer.",
         level=RECOMMENDED,
         min_length=1,
-        max_length=200,
+        max_length=300,
     )
     max_samples: int | None = setting(
         None,
@@ -135,6 +142,14 @@ class PromptSection(Section):
     reasoning_end: str = setting("<end_working_out>", "Reasoning ends with", "", level=CUSTOM, max_length=60)
     solution_start: str = setting("<SOLUTION>", "Solution starts with", "", level=CUSTOM, max_length=60)
     solution_end: str = setting("</SOLUTION>", "Solution ends with", "", level=CUSTOM, max_length=60)
+    chat_template: str = setting(
+        "",
+        "Chat template",
+        "Jinja that takes the place of the model's own chat template, and goes with the trained model. Empty: the"
+        " model's own.",
+        level=ADVANCED,
+        max_length=50_000,
+    )
 
     @property
     def rendered(self) -> str:

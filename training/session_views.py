@@ -1,7 +1,5 @@
 """The page of one session, and the small replies that keep it live. Reading only: verbs are in training/views.py."""
 
-import csv
-import io
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import wraps
@@ -15,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.access import get_or_404
+from loracraft import spreadsheets
 from training import series, session_groups
 from training.charts import SYSTEM_CHARTS, TILES
 from training.choices import RUNNING, Kind, Status
@@ -29,8 +28,6 @@ MAX_REPLY_BYTES = 4_000_000
 LOG_KINDS = [Kind.LOG, Kind.ERROR]
 CHART_POINTS = 900
 ANSWERS_ON_OVERVIEW = 4
-# What a spreadsheet takes for the start of a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 View = Callable[..., HttpResponse]
 
@@ -266,24 +263,11 @@ def metrics_csv(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 async def csv_lines(found: QuerySet[Event], keys: list[str]) -> AsyncIterator[str]:
     """An async iterator: under ASGI a plain one is read into memory as a whole before the first byte goes out."""
-    yield csv_line(["phase", "step", "attempt", "at", *keys])
+    yield spreadsheets.csv_line(["phase", "step", "attempt", "at", *keys])
     async for event in found.aiterator(series.READ_AT_ONCE):
         at = event.created_at.isoformat(timespec="milliseconds")
-        yield csv_line([event.phase, event.step, event.attempt, at, *(event.data.get(key) for key in keys)])
-
-
-def csv_line(cells: Iterable[Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([safe_cell(cell) for cell in cells])
-    return line.getvalue()
-
-
-def safe_cell(value: Any) -> Any:
-    """Text that a spreadsheet would run is marked as text; numbers stay numbers."""
-    if value is None or isinstance(value, int | float):
-        return value
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+        cells = [event.phase, event.step, event.attempt, at, *(event.data.get(key) for key in keys)]
+        yield spreadsheets.csv_line(cells)
 
 
 @require_safe

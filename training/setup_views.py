@@ -16,11 +16,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import current_team, get_or_404
 from accounts.models import Role
+from datasets_app import prompt_previews, prompt_templates
 from datasets_app.models import Dataset, DatasetVersion
 from datasets_app.previews import templates_for
+from datasets_app.problems import DatasetProblem
+from datasets_app.sources import is_hub_id
 from rewards.models import RewardPreset
 from rewards.presets import PresetMissing, composition_of, usable_by
-from training import drafts, lifecycle
+from training import base_models, drafts, lifecycle
 from training.choices import Status
 from training.forms import LEVELS, ConfigFileForm, SaveConfigForm, StepForm, as_text, extra, infos
 from training.models import CatalogueModel, SavedConfig, Session
@@ -135,7 +138,7 @@ def changed(session: Session, step: str, posted: Mapping[str, Any]) -> dict[str,
     typed |= switched_off(step, posted) | chosen_cards(posted)
     config = drafts.put(config, StepForm(typed, typed).values())
     if step == "dataset" and drafts.get(config, "dataset.source") != before:
-        config = drafts.without(config, drafts.COLUMNS)
+        config = drafts.without(config, (*drafts.COLUMNS, "dataset.split"))
     return config
 
 
@@ -150,6 +153,9 @@ def switched_off(step: str, posted: Mapping[str, Any]) -> dict[str, Any]:
 def chosen_cards(posted: Mapping[str, Any]) -> dict[str, Any]:
     """Cards are radio buttons of their own: beside them something else can be typed or kept."""
     found: dict[str, Any] = {}
+    # A version of another dataset is what was chosen before that one.
+    if posted.get("dataset.version", "").startswith(f"{posted.get('dataset.source')}@"):
+        found["dataset.source"] = posted["dataset.version"]
     if posted.get("model.choice", OWN_MODEL) != OWN_MODEL:
         found["model.name"] = posted["model.choice"]
     if posted.get("reward.choice") == OWN_PARTS:
@@ -224,13 +230,45 @@ def dataset_extras(request: HttpRequest, session: Session, preview: Preview, for
         "datasets": rows,
         "chosen": str(preview.version.dataset_id) if preview.version else drafts.get(session.config, "dataset.source"),
         "columns_fields": [form[name] for name in drafts.COLUMNS],
-        "columns": [column["name"] for column in preview.version.columns] if preview.version else [],
+        "columns": preview.columns,
+        "version_numbers": preview.version_numbers,
+        "is_pinned": is_pinned(session, preview),
+        "splits": preview.splits,
+        "split_field": form["dataset.split"],
         "here": reverse("training:setup", args=[session.pk, "dataset"]),
+        "missing_hub_id": missing_hub_id(session, preview),
     }
 
 
+def missing_hub_id(session: Session, preview: Preview) -> str:
+    """The hub id that a loaded config names, if the team has not imported it."""
+    source = str(drafts.get(session.config, "dataset.source") or "")
+    return source if preview.version is None and is_hub_id(source) else ""
+
+
+def is_pinned(session: Session, preview: Preview) -> bool:
+    source = str(drafts.get(session.config, "dataset.source"))
+    return preview.version is not None and source.endswith(f"@{preview.version.number}")
+
+
 def prompt_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
-    return {"templates": templates_for(request.user).order_by("name")}
+    if request.htmx:  # type: ignore[attr-defined]
+        # A save: the exact text asks for itself.
+        return {}
+    return {"templates": templates_for(request.user).order_by("name"), "given": given_context(session, preview, {})}
+
+
+def given_context(session: Session, preview: Preview, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """What prompts/_preview.html shows: the draft's prompt with a row of its dataset, under its model's template."""
+    config, place = preview.config, str(typed.get("row") or "")
+    chat = base_models.chat_of(config.model.name, config.model.revision)
+    row = int(place) if place.isdecimal() and len(place) < 6 else 0
+    example = prompt_previews.example_of(preview.version, config.dataset, row)
+    return {
+        "preview": prompt_previews.Preview(config.prompt, chat, example, typed),
+        "preview_url": reverse("training:prompt_preview", args=[session.pk]),
+        "preview_form": "#setup-form",
+    }
 
 
 @dataclass(frozen=True)
@@ -298,7 +336,15 @@ def summary(preview: Preview) -> list[tuple[str, str, list[Line]]]:
     """(title, step, its lines): what the form holds, with the values that would be used."""
     changed_fields = drafts.differs(preview.config) - set(drafts.COLUMNS)
     return [
-        (title, step, [line(preview, name, name in changed_fields) for name in names if name != "dataset.split"])
+        (
+            title,
+            step,
+            [
+                line(preview, name, name in changed_fields)
+                for name in names
+                if name != "dataset.split" or preview.splits
+            ],
+        )
         for title, step, names in SUMMARY
     ]
 
@@ -308,7 +354,7 @@ def line(preview: Preview, name: str, is_changed: bool) -> Line:
     if isinstance(value, bool):
         value = "on" if value else "off"
     elif name == "dataset.source" and preview.version:
-        value = preview.version.dataset.name
+        value = f"{preview.version.dataset.name}, version {preview.version.number}"
     return Line(str(info.title), as_text(value), extra(info, "unit"), is_changed)
 
 
@@ -323,6 +369,28 @@ EXTRAS = {
 
 
 # Verbs of the draft
+
+
+@require_POST
+def prompt_preview(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The prompt as it stands in the form, for htmx. Nothing is saved."""
+    session = draft_or_404(request, pk)
+    session.config = changed(session, "prompt", request.POST)
+    return render(request, "prompts/_preview.html", given_context(session, Preview(session), request.POST))
+
+
+@require_POST
+def save_template(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The draft's prompt as a template of the team."""
+    session = draft_or_404(request, pk)
+    prompt = Preview(session).config.prompt
+    try:
+        saved = prompt_templates.save_as(session.team, request.user, request.POST.get("template_name", ""), prompt)
+    except DatasetProblem as problem:
+        messages.error(request, f"The template was not saved: {problem.message}")
+    else:
+        messages.success(request, f"Saved as “{saved.name}”, for everybody in {session.team}.")
+    return redirect("training:setup", pk, "prompt")
 
 
 @require_POST

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
@@ -24,8 +24,11 @@ def sums(count: int) -> list[dict[str, Any]]:
     return [{"question": f"What is {number} + 1?", "answer": str(number + 1)} for number in range(count)]
 
 
-def parse_here(file: BinaryIO, target: Path) -> dict[str, Any]:
-    return vars(storing.store(file, target))
+def store_here(path: Path, folder: Path, file_name: str, heard: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def tell(rows: int, done: int, message: str) -> None:
+        heard({"rows": rows, "bytes": done, "message": message})
+
+    return storing.store(path, folder, file_name, tell)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +43,7 @@ def uploads(tmp_path: Path, settings: Any) -> Path:
 @pytest.fixture(autouse=True)
 def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "real_child" not in request.fixturenames:
-        monkeypatch.setattr(parsing, "parse", parse_here)
+        monkeypatch.setattr(parsing, "store_in_child", store_here)
 
 
 @pytest.fixture

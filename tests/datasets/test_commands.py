@@ -41,7 +41,13 @@ def test_columns_and_name_may_be_given(team: Team, sums_file: Path) -> None:
     run("import_dataset", str(sums_file), "--team", team.name, *arguments)
     version = DatasetVersion.objects.get()
     assert version.dataset.name == "Mine"
-    assert version.mapping == {"instruction": "answer", "response": "question", "rule": "last_number"}
+    assert version.mapping == {
+        "instruction": "answer",
+        "input": "",
+        "response": "question",
+        "rule": "last_number",
+        "extra": {},
+    }
 
 
 def test_rejected_lines_are_printed_and_wait_unless_accepted(team: Team, sums_file: Path) -> None:

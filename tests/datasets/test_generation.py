@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from accounts.models import Team
-from datasets_app import generating, generation, importing, rows, tables
+from datasets_app import generating, generation, importing, mapping, rows, tables
 from datasets_app.models import Dataset
 from datasets_app.problems import DatasetProblem
 
@@ -22,7 +22,8 @@ def test_a_generated_dataset_is_mapped_split_and_says_where_it_is_from(team: Tea
         "size": 50,
     }
     assert (version.row_count, version.accepted) == (50, True)
-    assert version.mapping == {"instruction": "question", "response": "answer", "rule": "whole"}
+    chosen = {"instruction": "question", "input": "", "response": "answer", "rule": "whole", "extra": {}}
+    assert version.mapping == chosen
     assert [column["name"] for column in version.columns] == ["question", "answer", "metadata"]
     [first, *_] = tables.page(version.path, 0, 1)
     assert json.loads(first["metadata"])["num_animals"] <= 4
@@ -35,7 +36,7 @@ def test_the_same_settings_give_the_same_file_and_another_seed_another(team: Tea
 
 def test_no_question_comes_twice_so_that_the_parts_share_none(team: Team) -> None:
     version = importing.generate(team, None, "chain_sum", {**SMALL}, 42, 80)
-    section = importing.section_of(version)
+    section = mapping.section_of(version)
     parts = rows.parts(version, section)
     assert (parts.questions, parts.duplicates, parts.skipped.total) == (80, 0, 0)
     train = {row.instruction for row in rows.training_rows(version, section, 1)}
@@ -52,7 +53,9 @@ def test_a_task_that_has_fewer_questions_gives_all_it_has(team: Team) -> None:
     ("task", "parameters", "size", "words"),
     [
         ("no_such_task", {}, 10, "no task “no_such_task”"),
-        ("composite", {}, 10, "no task “composite”"),
+        ("composite", {"datasets": "chain_sum, composite"}, 10, "datasets must be names of tasks"),
+        ("composite", {"datasets": "chain_sum, rush_hour"}, 10, "datasets must be names of tasks"),
+        ("composite", {"datasets": "no_such_task"}, 10, "datasets must be names of tasks"),
         ("chain_sum", {"colour": 1}, 10, "no parameter “colour”. It has: min_terms"),
         ("spell_backward", {"data_file": "/etc/passwd"}, 10, "no parameter “data_file”"),
         ("chain_sum", {"seed": 1}, 10, "no parameter “seed”"),
@@ -89,8 +92,48 @@ def test_the_catalogue_has_the_curated_tasks_first_and_each_task_once() -> None:
     assert [task for task, _ in groups[0][1]] == list(generation.CURATED)
     tasks = [task for _, members in groups for task, _ in members]
     assert len(tasks) == len(set(tasks)) == len(generation.catalogue())
-    assert len(tasks) >= 95
-    assert not generating.LEFT_OUT & set(tasks)
+    assert len(tasks) == 106
+
+
+def test_tasks_are_found_by_words_of_their_name_and_category() -> None:
+    found = [task for _, members in generation.choices("cube rubik") for task, _ in members]
+    assert found == ["rubiks_cube"]
+    assert {"gcd", "lcm"} <= {task for _, members in generation.choices("arithmetic") for task, _ in members}
+    assert generation.choices("no such thing") == []
+
+
+@pytest.mark.parametrize("task", [task for task, key in generating.OPEN.items() if key])
+def test_a_task_with_many_right_answers_stores_one_and_says_so(task: str) -> None:
+    for row in generating.questions(task, {}, 42, 2):
+        assert row["answer"].strip()
+    assert "many right answers" in generation.note(task)
+    assert generation.note("chain_sum") == ""
+
+
+def test_a_task_that_stores_no_answer_takes_the_puzzle_as_its_reference(team: Team) -> None:
+    version = importing.generate(team, None, "rush_hour", {}, 42, 6)
+    assert version.mapping["response"] == "metadata"
+    assert version.report["parts"]["questions"] == 6
+
+
+def test_a_mixture_of_tasks_holds_questions_of_each(team: Team) -> None:
+    version = importing.generate(team, None, "composite", {"datasets": "spell_backward, leg_counting"}, 42, 30)
+    found = " ".join(row["question"] for row in tables.page(version.path, 0, 30))
+    assert "legs" in found
+    assert "Spell this word backward" in found
+
+
+def test_no_parameter_is_a_path() -> None:
+    names = {item["name"] for about in generation.catalogue().values() for item in about["parameters"]}
+    assert not [name for name in names if "file" in name or "path" in name]
+
+
+def test_a_parameter_that_may_be_left_out_is_empty_on_the_form() -> None:
+    [font] = [item for item in generation.catalogue()["figlet_font"]["parameters"] if item["name"] == "static_font"]
+    assert (font["type"], font["default"]) == ("text", None)
+    [case] = [item for item in generation.catalogue()["word_sorting"]["parameters"] if item["name"] == "transformation"]
+    assert case["choices"] == ["lowercase", "uppercase", "original", "randomcase"]
+    assert list(generating.questions("word_sorting", {"transformation": "uppercase"}, 42, 1))
 
 
 def test_every_curated_task_makes_rows_with_a_question_and_an_answer() -> None:

@@ -8,19 +8,31 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Team
-from datasets_app import importing, parsing
-from datasets_app.models import Dataset, DatasetVersion, PromptTemplate, Source
+from datasets_app import checks
+from datasets_app.models import Dataset, DatasetVersion, Source
+from datasets_app.page_views import TABS
+from jobs.choices import JobStatus
+from tests.datasets.checking import checked
 from tests.datasets.conftest import Importer, jsonl, sums
 from training.choices import Status
 from training.models import Session
 
-GET_PAGES = ["detail", "preview"]
-POST_PAGES = ["mapping", "split", "accept", "delete"]
+GET_PAGES = ["detail", "preview", "rows", "check-progress"]
+WITH_FORMAT = ["download", "rejected"]
+POST_PAGES = ["mapping", "split", "accept", "delete", "check", "recheck"]
 HTMX = {"HX-Request": "true"}
 
 
 def url(name: str, version: DatasetVersion) -> str:
     return reverse(f"datasets:{name}", args=[version.dataset_id])
+
+
+def of(name: str, version: DatasetVersion) -> str:
+    return reverse(f"datasets:{name}", args=[version.dataset_id, 1 if name == "row" else "csv"])
+
+
+def tab(client: Client, version: DatasetVersion, name: str) -> str:
+    return text(client.get(url("detail", version), {"tab": name}))
 
 
 def uploaded(raw: bytes, name: str = "sums.jsonl") -> dict[str, Any]:
@@ -40,6 +52,39 @@ def test_an_outsider_gets_404_for_every_page_of_a_dataset(
     outsider_client: Client, version: DatasetVersion, name: str
 ) -> None:
     assert outsider_client.get(url(name, version)).status_code == 404
+
+
+@pytest.mark.parametrize("name", [*WITH_FORMAT, "row"])
+def test_an_outsider_gets_no_row_and_no_file(outsider_client: Client, version: DatasetVersion, name: str) -> None:
+    assert outsider_client.get(of(name, version)).status_code == 404
+
+
+@pytest.mark.parametrize("name", [*WITH_FORMAT, "row"])
+def test_nobody_gets_a_row_or_file_without_signing_in(client: Client, version: DatasetVersion, name: str) -> None:
+    response = client.get(of(name, version))
+    assert response.status_code == 302
+    assert reverse("login") in response["Location"]
+
+
+@pytest.mark.parametrize("name", [*GET_PAGES, *POST_PAGES])
+def test_nobody_gets_a_page_without_signing_in(client: Client, version: DatasetVersion, name: str) -> None:
+    assert reverse("login") in client.get(url(name, version))["Location"]
+    assert reverse("login") in client.post(url(name, version))["Location"]
+
+
+def test_a_check_can_be_cancelled_by_members_of_its_team_alone(
+    outsider_client: Client, viewer_client: Client, teammate_client: Client, version: DatasetVersion
+) -> None:
+    check = checks.start(version, None)
+    address = reverse("datasets:check-cancel", args=[check.pk])
+    assert outsider_client.post(address).status_code == 404
+    assert viewer_client.post(address).status_code == 403
+    assert teammate_client.get(address).status_code == 405
+    check.refresh_from_db()
+    assert check.status == JobStatus.QUEUED
+    assert teammate_client.post(address).status_code == 302
+    check.refresh_from_db()
+    assert check.status == JobStatus.CANCELLED
 
 
 @pytest.mark.parametrize("name", POST_PAGES)
@@ -63,7 +108,9 @@ def test_what_an_outsider_uploads_goes_to_the_outsiders_team(outsider_client: Cl
 def test_a_viewer_may_look_but_not_change(viewer_client: Client, version: DatasetVersion, name: str) -> None:
     page = viewer_client.get(url("detail", version))
     assert page.status_code == 200
-    assert "Save columns" not in text(page)
+    assert "Delete" not in text(page)
+    assert "Save columns" not in tab(viewer_client, version, "mapping")
+    assert 'id="check-form"' not in tab(viewer_client, version, "validation")
     assert viewer_client.post(url(name, version)).status_code == 403
 
 
@@ -154,10 +201,10 @@ def test_the_list_takes_as_many_queries_for_one_dataset_as_for_many(
 def test_a_page_of_rows_takes_few_queries(
     owner_client: Client, version: DatasetVersion, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(14):
         owner_client.get(url("detail", version))
-    with django_assert_max_num_queries(6):
-        owner_client.get(url("detail", version), {"page": 2}, headers=HTMX)
+    with django_assert_max_num_queries(8):
+        owner_client.get(url("rows", version), {"page": 2}, headers=HTMX)
 
 
 # Upload
@@ -186,7 +233,7 @@ def test_the_upload_page_names_the_limits(owner_client: Client, settings: Any) -
         (b"", "The file is empty"),
         (b"\n\n", "no usable row"),
         (b"bad\nbad\n", "all 2 lines were rejected. Line 1: Not JSON"),
-        (b"\x1f\x8b rest", "a gzip archive"),
+        (b"\x1f\x8b rest", "gzip"),
     ],
 )
 def test_a_file_without_a_row_is_explained_on_its_field(owner_client: Client, raw: bytes, words: str) -> None:
@@ -203,17 +250,6 @@ def test_an_upload_over_the_limit_is_refused_with_the_limit(owner_client: Client
     assert "larger than 1 MB" in text(response)
 
 
-def test_the_script_gets_json_and_the_form_gets_pages(owner_client: Client) -> None:
-    address, json_only = reverse("datasets:upload"), {"Accept": "application/json"}
-    good = owner_client.post(address, uploaded(jsonl(*sums(2))), headers=json_only)
-    assert good.json() == {"url": url("detail", DatasetVersion.objects.get())}
-    bad = owner_client.post(address, uploaded(b"bad\n"), headers=json_only)
-    assert bad.status_code == 400
-    assert "Not JSON" in bad.json()["error"]
-    missing = owner_client.post(address, {}, headers=json_only)
-    assert missing.json() == {"error": "Choose a JSONL file."}
-
-
 def test_a_name_with_markup_is_shown_as_text(owner_client: Client) -> None:
     rows = [{"question": "<script>alert(1)</script>?", "answer": "<b>"}] * 2
     owner_client.post(reverse("datasets:upload"), {**uploaded(jsonl(*rows)), "name": "<img src=x>"})
@@ -228,14 +264,14 @@ def test_a_name_with_markup_is_shown_as_text(owner_client: Client) -> None:
 
 def test_rejected_lines_are_listed_and_the_user_decides_to_keep(owner_client: Client, imported: Importer) -> None:
     version = imported(raw=jsonl(*sums(3)) + b'\n{"a": NaN}\n')
-    page = text(owner_client.get(url("detail", version)))
-    assert "1 line could not be used" in page
+    assert "1 line could not be used" in text(owner_client.get(url("detail", version)))
+    page = tab(owner_client, version, "validation")
     assert "Holds NaN" in page
     assert '<td class="num">5</td>' in page
     owner_client.post(url("accept", version))
     version.refresh_from_db()
     assert version.accepted
-    page = text(owner_client.get(url("detail", version)))
+    page = tab(owner_client, version, "validation")
     assert "Keep the good rows" not in page
     assert "Holds NaN" in page, "the report stays"
 
@@ -250,113 +286,80 @@ def test_discarding_an_import_leaves_nothing(
     assert not version.path.exists()
 
 
-# Mapping, preview, split
+# Tabs
 
 
-def test_the_page_shows_what_was_detected_and_how_surely(owner_client: Client, imported: Importer) -> None:
-    version = imported(*({"question": f"{n}?", "answer": f"so\n#### {n}", "level": n} for n in range(20)))
-    page = text(owner_client.get(url("detail", version)))
-    assert "Detected “question” with 97 % confidence" in page
-    assert '<option value="after_hashes" selected>' in page
-    assert "Not used: level" in page
-    assert "provide your working out" in page
+@pytest.mark.parametrize("name", list(TABS))
+def test_every_tab_has_its_own_address_and_the_others_link_to_it(
+    viewer_client: Client, version: DatasetVersion, name: str
+) -> None:
+    page = viewer_client.get(url("detail", version), {"tab": name})
+    assert page.status_code == 200
+    assert f'href="/datasets/{version.dataset_id}/?tab={name}" aria-current="page"' in text(page)
+    for other in TABS:
+        assert f"?tab={other}" in text(page)
 
 
-def test_the_preview_follows_the_chosen_columns_rule_and_template(owner_client: Client, imported: Importer) -> None:
-    version = imported(*({"q": f"Ask {n}?", "a": f"so\n#### {n + 100}", "b": f"only {n + 500}"} for n in range(9)))
-    template = PromptTemplate.objects.get(name="Answer only")
+def test_a_tab_that_there_is_not_is_the_first(viewer_client: Client, version: DatasetVersion) -> None:
+    page = viewer_client.get(url("detail", version), {"tab": "<script>"})
+    assert page.context["tab"] == "preview"
 
-    def shown(**chosen: Any) -> Any:
-        response = owner_client.get(url("preview", version), chosen)
-        assert response.status_code == 200
-        return response
 
-    mapped = shown(instruction="q", response="a", rule="after_hashes").context["mapped"]
-    assert [item.row.reference for item in mapped] == ["100", "101", "102"]
-    mapped = shown(instruction="q", response="b", rule="last_number").context["mapped"]
-    assert mapped[0].row.reference == "500"
-    page = text(shown(instruction="q", response="a", rule="", template=str(template.pk)))
-    assert "Give only the final answer, between &lt;SOLUTION&gt; and &lt;/SOLUTION&gt;." in page
-    assert "is left out: the rule finds no final answer" in text(
-        shown(instruction="q", response="b", rule="after_hashes")
+@pytest.mark.parametrize("name", list(TABS))
+def test_a_tab_takes_few_queries_whatever_the_size(
+    owner_client: Client,
+    imported: Importer,
+    name: str,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    version = imported(*sums(900))
+    checked(version)
+    with django_assert_max_num_queries(22):
+        owner_client.get(url("detail", version), {"tab": name})
+
+
+def test_the_tabs_say_what_waits_behind_them(owner_client: Client, imported: Importer) -> None:
+    waiting = imported(raw=jsonl(*sums(3)) + b"broken\n")
+    assert "lines to decide on" in text(owner_client.get(url("detail", waiting)))
+    unmapped = imported(*({"a1": n} for n in range(5)), name="unmapped")
+    DatasetVersion.objects.filter(pk=unmapped.pk).update(mapping={})
+    assert "columns to choose" in text(owner_client.get(url("detail", unmapped)))
+
+
+def test_an_older_version_is_shown_with_a_way_to_the_newest(owner_client: Client, version: DatasetVersion) -> None:
+    DatasetVersion.objects.create(
+        dataset=version.dataset, number=2, file=version.file, row_count=40, columns=version.columns
     )
-    assert "There is no column “z”. The columns are: q, a, b." in text(shown(instruction="z", response="a"))
-    assert version.mapping == importing.DatasetVersion.objects.get().mapping, "a preview changes nothing"
+    old = text(owner_client.get(url("detail", version), {"version": "1", "tab": "statistics"}))
+    assert "You look at version 1. The newest is version 2." in old
+    assert "tab=mapping&amp;version=1" in old
+    assert "You look at" not in text(owner_client.get(url("detail", version), {"version": "2"}))
 
 
-def test_another_team_s_prompt_template_is_not_shown(
-    owner_client: Client, version: DatasetVersion, outsider: Any
-) -> None:
-    other = PromptTemplate.objects.create(team=outsider.teams.get(), name="Secret", system_prompt="secret words")
-    chosen = {"instruction": "question", "response": "answer", "rule": "whole", "template": str(other.pk)}
-    assert "secret words" not in text(owner_client.get(url("preview", version), chosen))
-    assert "Secret" not in text(owner_client.get(url("detail", version)))
+@pytest.mark.parametrize("number", ["3", "-1", "x", "²", "99999999999999999999"])
+def test_a_version_that_there_is_not_is_404(owner_client: Client, version: DatasetVersion, number: str) -> None:
+    assert owner_client.get(url("detail", version), {"version": number}).status_code == 404
 
 
-def test_columns_are_saved(teammate_client: Client, version: DatasetVersion) -> None:
-    chosen = {"instruction": "answer", "response": "question", "rule": "last_number"}
-    assert teammate_client.post(url("mapping", version), chosen)["Location"] == url("detail", version)
-    version.refresh_from_db()
-    assert version.mapping == chosen
-
-
-@pytest.mark.parametrize(
-    ("chosen", "words"),
-    [
-        (
-            {"instruction": "gone", "response": "answer", "rule": ""},
-            "There is no column “gone”. The columns are: question",
-        ),
-        ({"instruction": "question", "response": "question", "rule": ""}, "can&#x27;t be the same column"),
-        ({"instruction": "question", "response": "answer", "rule": "after_hashes"}, "finds no final answer in any row"),
-        ({"instruction": "", "response": "answer", "rule": ""}, "This field is required"),
-    ],
-)
-def test_a_wrong_mapping_is_explained_and_changes_nothing(
-    owner_client: Client, version: DatasetVersion, chosen: dict[str, str], words: str
-) -> None:
-    response = owner_client.post(url("mapping", version), chosen)
-    assert response.status_code == 400
-    assert words in text(response)
-    before = version.mapping
-    version.refresh_from_db()
-    assert version.mapping == before
-
-
-def test_the_split_is_saved_and_an_impossible_one_explained(owner_client: Client, version: DatasetVersion) -> None:
-    owner_client.post(url("split", version), {"held_out": 8, "seed": 3})
-    version.refresh_from_db()
-    assert (version.split["held_out"], version.split["seed"]) == (8, 3)
-    response = owner_client.post(url("split", version), {"held_out": 30, "seed": 3})
-    assert response.status_code == 400
-    assert "Between 1 and 20 of the 40 different questions" in text(response)
-
-
-def test_a_version_in_use_shows_its_sessions_and_no_save_buttons(
-    owner_client: Client, team: Team, version: DatasetVersion
-) -> None:
+def test_a_version_in_use_shows_no_save_buttons(owner_client: Client, team: Team, version: DatasetVersion) -> None:
     Session.objects.create(team=team, name="Run one", status=Status.COMPLETED, dataset_version=version)
-    page = text(owner_client.get(url("detail", version)))
-    assert "Run one" in page
+    page = tab(owner_client, version, "mapping")
     assert "Save columns" not in page
     assert "Save split" not in page
+    assert "Run one" in tab(owner_client, version, "versions")
 
 
-def test_rows_are_paged(owner_client: Client, version: DatasetVersion) -> None:
-    first = text(owner_client.get(url("detail", version)))
-    assert "What is 19 + 1?" in first
-    assert "What is 20 + 1?" not in first
-    second = text(owner_client.get(url("detail", version), {"page": "2"}, headers=HTMX))
-    assert "What is 20 + 1?" in second
-    assert "<html" not in second
-    assert owner_client.get(url("detail", version), {"page": "999999"}).status_code == 200
-
-
-def test_long_cells_are_folded_and_endless_ones_cut(owner_client: Client, imported: Importer) -> None:
-    version = imported({"question": "q" * 9000, "answer": "short"}, {"question": "x", "answer": None})
-    page = text(owner_client.get(url("detail", version)))
-    assert "5000 more characters" in page
-    assert '<span class="faint">empty</span>' in page
+@pytest.mark.parametrize("name", list(TABS))
+def test_names_columns_and_cells_without_end_are_no_trouble(
+    owner_client: Client, imported: Importer, name: str
+) -> None:
+    row = {"question": "q " * 20_000, "answer": "a" * 40_000, **{f"{n:03}" + "c" * 190: "<b>" for n in range(190)}}
+    version = imported(row, row, name="n" * 200)
+    checked(version)
+    response = owner_client.get(url("detail", version), {"tab": name})
+    assert response.status_code == 200
+    assert "<b>" not in text(response)
+    assert len(response.content) < 2_000_000
 
 
 # Deleting
@@ -448,4 +451,3 @@ def test_gsm8k_sized_uploads_pass_through_the_page_and_the_real_child(owner_clie
     response = owner_client.post(reverse("datasets:upload"), {"file": raw})
     assert response.status_code == 302
     assert DatasetVersion.objects.get().row_count == 8000
-    assert parsing.too_large().startswith("The file is larger than 512 MB")

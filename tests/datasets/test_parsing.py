@@ -28,7 +28,8 @@ def test_gsm8k_is_imported_and_mapped_by_itself(team: Team) -> None:
     with open(GSM8K, "rb") as file:
         version = importing.import_jsonl(team, None, "train.jsonl", file)
     assert (version.row_count, version.rejected_count, version.accepted) == (7473, 0, True)
-    assert version.mapping == {"instruction": "question", "response": "answer", "rule": "after_hashes"}
+    chosen = {name: version.mapping[name] for name in ("instruction", "response", "rule")}
+    assert chosen == {"instruction": "question", "response": "answer", "rule": "after_hashes"}
     assert version.split == {"seed": 42, "held_out": 500}
     assert version.report["parts"]["train"] == 6973
     with open(GSM8K) as lines:
@@ -57,22 +58,56 @@ def test_a_file_over_the_limit_is_refused_while_it_streams(team: Team, uploads: 
     assert not list(uploads.iterdir())
 
 
-def test_a_child_that_stops_reading_early_still_says_why(team: Team) -> None:
-    with pytest.raises(DatasetProblem, match="gzip"):
-        importing.import_jsonl(team, None, "x.jsonl", io.BytesIO(b"\x1f\x8b" + os.urandom(5_000_000)))
-
-
-def test_a_child_that_is_killed_is_reported_in_words(
-    team: Team, uploads: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_child_that_gets_nowhere_is_ended_and_reported_in_words(
+    team: Team, uploads: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    class Endless(io.RawIOBase):
-        def read(self, size: int = -1, /) -> bytes:
-            return b'{"a": 1}\n' * 10
+    stuck = tmp_path / "stuck.jsonl"
+    os.mkfifo(stuck)
+    # Nobody ever writes into it, but it can be opened.
+    keeper = os.open(stuck, os.O_RDWR)
+    monkeypatch.setattr(parsing, "STALL_SECONDS", 1)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DatasetProblem, match="did not get on"):
+        parsing.store_file(stuck, tmp_path / "out", "stuck.jsonl")
+    os.close(keeper)
+    assert not list((tmp_path / "out").iterdir())
 
-    monkeypatch.setattr(parsing, "IMPORT_SECONDS", 1)
-    with pytest.raises(DatasetProblem, match="longer than"):
-        importing.import_jsonl(team, None, "x.jsonl", Endless())  # type: ignore[arg-type]
-    assert not list(uploads.iterdir())
+
+def test_a_child_that_gets_on_may_take_as_long_as_it_needs() -> None:
+    heard: list[Any] = []
+    answer = parsing.answer_of("tests.datasets.slow_child", "4", "0.5", stall_seconds=1.2, heard=heard.append)
+    assert answer == {"at": 4}
+    assert heard == [{"at": 1}, {"at": 2}, {"at": 3}]
+    assert parsing.answer_of("tests.datasets.slow_child", "2", "5", stall_seconds=1) is None
+
+
+def test_progress_is_told_and_what_it_raises_ends_the_import(uploads: Path, tmp_path: Path) -> None:
+    class Cancelled(Exception):
+        pass
+
+    def progress(rows: int, bytes_read: int, bytes_total: int, message: str = "") -> None:
+        told.append((rows, bytes_read, bytes_total, message))
+        if len(told) == limit:
+            raise Cancelled
+
+    file, told, limit = tmp_path / "rows.jsonl", [], 1_000_000
+    file.write_bytes(jsonl(*sums(10)))
+    (tmp_path / "out").mkdir()
+    report = parsing.store_file(file, tmp_path / "out", "rows.jsonl", progress)
+    assert report["row_count"] == 10
+    assert told[-1] == (10, file.stat().st_size, file.stat().st_size, "Writing the rows")
+    limit = len(told) + 1
+    with pytest.raises(Cancelled):
+        parsing.store_file(file, tmp_path / "out", "rows.jsonl", progress)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_pasted_text_may_have_any_format_of_text(tmp_path: Path) -> None:
+    for number, text in enumerate((b'{"a": 1}', b'[{"a": 1}]', b"a\tb\n1\t2\n")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        report = parsing.store_bytes(text, folder)
+        assert (report["row_count"], [path.name for path in folder.iterdir()]) == (1, ["rows.parquet"])
 
 
 def test_a_full_disk_is_a_problem_that_a_user_can_read(
@@ -91,7 +126,7 @@ def test_a_full_disk_is_a_problem_that_a_user_can_read(
 def test_the_file_goes_again_if_the_row_cannot_be_saved(
     team: Team, uploads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise RuntimeError("database away")
 
     monkeypatch.setattr(importing, "save", fail)
@@ -116,7 +151,7 @@ def test_importing_and_reading_rows_needs_no_pandas_in_the_web_process(team: Tea
     code = (
         "import sys; from pathlib import Path; from datasets_app import tables;"
         f"path = Path({str(version.path)!r}); rows = tables.page(path, 0, 5);"
-        "assert len(rows) == 5; list(tables.pairs(path, 'question', 'answer')); tables.pick(path, [1]);"
+        "assert len(rows) == 5; list(tables.records(path, ['question', 'answer'])); tables.pick(path, [1]);"
         "print([name for name in ('pandas', 'torch', 'datasets', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -1,10 +1,11 @@
+import json
 import random
 from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
 
-from datasets_app import importing, rows
+from datasets_app import mapping, rows, splits
 from datasets_app.models import DatasetVersion
 from datasets_app.problems import DatasetProblem
 from datasets_app.rows import Fields, Row
@@ -156,4 +157,227 @@ def test_most_duplicates_never_leave_training_dry(imported: Importer) -> None:
     train, held_out = both(version)
     assert len(held_out) == 1
     assert train
-    assert importing.section_of(version) == QUESTION_ANSWER
+    assert mapping.section_of(version) == QUESTION_ANSWER
+
+
+# Paths, input and further columns
+
+
+def test_question_and_answer_may_be_places_inside_nested_cells(imported: Importer) -> None:
+    chat = [{"role": "user", "content": "Six times seven?"}, {"role": "assistant", "content": "#### 42"}]
+    version = imported({"messages": chat, "meta": {"level": 3}}, {"messages": chat[:1]})
+    section = Fields("messages[role=user].content", "messages[role=assistant].content")
+    assert mapping.section_of(version) == section
+    [row] = rows.training_rows(version, section, 1)
+    assert (row.instruction, row.reference) == ("Six times seven?", "42")
+    assert rows.skipped(version, section).no_answer == 1
+
+
+def test_the_input_follows_the_question_after_a_blank_line_where_there_is_one(imported: Importer) -> None:
+    version = imported(
+        {"instruction": "Sort these.", "input": "3 1 2", "output": "1 2 3"},
+        {"instruction": "Say hello", "input": "", "output": "Hello"},
+        {"instruction": "", "input": "lost", "output": "nothing"},
+    )
+    assert version.mapping["input"] == "input"
+    section = mapping.section_of(version)
+    train, held_out = both(version, section)
+    assert {row.instruction for row in train + held_out} == {"Sort these.\n\n3 1 2", "Say hello"}
+    assert rows.skipped(version, section).no_question == 1, "an input alone is no question"
+
+
+def test_questions_that_differ_only_in_their_input_are_different_ones(imported: Importer) -> None:
+    version = imported(*({"instruction": "Sort these.", "input": f"{n} 0", "output": f"0 {n}"} for n in range(40)))
+    assert rows.parts(version, mapping.section_of(version)).questions == 40
+
+
+def test_the_mapping_s_input_belongs_to_its_question_and_to_no_other(imported: Importer) -> None:
+    version = imported(*({"instruction": f"{n}?", "input": "x", "output": "y", "other": f"{n}"} for n in range(4)))
+    train, _ = both(version, Fields("other", "output"))
+    assert all(row.instruction == row.columns["other"] for row in train)
+
+
+def test_rewards_get_what_the_mapping_names_beside_all_columns(imported: Importer) -> None:
+    version = imported(*({**row, "meta": {"tests": [f"assert {n}"]}} for n, row in enumerate(sums(4))))
+    mapping.map_columns(version, "question", "answer", extra={"test": "meta.tests[0]", "copy": "answer"})
+    [row] = rows.load(version, QUESTION_ANSWER, [2])
+    assert row.columns["test"] == "assert 2"
+    assert row.columns["copy"] == row.columns["answer"] == "3"
+    assert json.loads(row.columns["meta"]) == {"tests": ["assert 2"]}
+
+
+# Three parts
+
+
+def three(version: DatasetVersion, section: Any = QUESTION_ANSWER) -> tuple[list[Row], list[Row], list[Row]]:
+    most = 10_000
+    return (
+        rows.training_rows(version, section, 1),
+        rows.validation_rows(version, section, most),
+        rows.held_out_rows(version, section, most),
+    )
+
+
+def share_no_question(*parts: list[Row]) -> bool:
+    return len(set().union(*map(questions, parts))) == sum(len(questions(part)) for part in parts)
+
+
+def test_a_validation_part_is_taken_from_train_and_leaves_test_as_it_was(version: DatasetVersion) -> None:
+    before = [row.row for row in rows.held_out_rows(version, QUESTION_ANSWER, 100)]
+    splits.set_split(version, 4, 42, 6)
+    train, validation, held_out = three(version)
+    assert (len(train), len(validation), len(held_out)) == (30, 6, 4)
+    assert [row.row for row in held_out] == before
+    assert share_no_question(train, validation, held_out)
+    assert version.report["parts"]["validation"] == 6
+
+
+def test_test_and_validation_together_are_at_most_half_of_the_questions(version: DatasetVersion) -> None:
+    version.split = {"seed": 1, "held_out": 15, "validation": 500}
+    parts = rows.parts(version, QUESTION_ANSWER)
+    assert (len(parts.train), len(parts.validation), len(parts.held_out)) == (20, 5, 15)
+
+
+PARTS = {"train": "train", "dev": "validation", "test": "test"}
+
+
+def random_rows(chance: random.Random) -> list[dict[str, Any]]:
+    variants = ["What is {} + 1?", "what  is {} + 1?", " WHAT is\n{} + 1? ", ""]
+    return [
+        {
+            "question": chance.choice(variants).format(number),
+            "answer": chance.choice([str(number + 1), str(number + 1), ""]),
+            "split": chance.choice(["train", "train", "train", "dev", "test", "extra"]),
+        }
+        for number in (chance.randrange(40) for _ in range(chance.randrange(40, 200)))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("by_column", [False, True])
+def test_no_two_parts_share_a_question_and_every_row_is_counted_once(
+    seed: int, by_column: bool, imported: Importer
+) -> None:
+    chance = random.Random(seed)
+    made = random_rows(chance)
+    version = imported(*made)
+    if by_column:
+        version.split = {"seed": seed, "column": "split", **splits.grouped(["train", "dev", "test", "extra"], PARTS)}
+    else:
+        version.split = {"seed": seed, "held_out": chance.randrange(20), "validation": chance.randrange(20)}
+    train, validation, held_out = three(version)
+    assert share_no_question(train, validation, held_out)
+    for part in (validation, held_out):
+        assert len(part) == len(questions(part)), "one row of each question"
+    parts = rows.parts(version, QUESTION_ANSWER)
+    assert [len(parts.train), len(parts.validation), len(parts.held_out)] == [
+        len(train),
+        len(validation),
+        len(held_out),
+    ]
+    assert parts.usable + parts.skipped.total == len(made)
+    assert parts.counts["usable"] == parts.usable
+    if by_column:
+        assert {row.columns["split"] for row in train} <= {"train"}
+        assert {row.columns["split"] for row in validation} <= {"dev"}
+        assert {row.columns["split"] for row in held_out} <= {"test"}
+        in_test = {rows.same_question(r["question"]) for r in made if r["split"] == "test" and r["answer"]} - {""}
+        assert questions(held_out) == in_test, "test wins over the others"
+
+
+def splitted(imported: Importer) -> DatasetVersion:
+    return imported(
+        *({**row, "split": "test" if n < 5 else "train" if n < 30 else "extra"} for n, row in enumerate(sums(40)))
+    )
+
+
+def test_the_source_s_own_split_is_taken_at_import(imported: Importer) -> None:
+    version = splitted(imported)
+    assert version.split == {
+        "seed": 42,
+        "column": "split",
+        "train": ["train"],
+        "validation": [],
+        "test": ["test"],
+        "other": ["extra"],
+        "held_out": 5,
+    }
+    counts = version.report["parts"]
+    assert (counts["train"], counts["held_out"], counts["unassigned"]) == (25, 5, 10)
+
+
+def test_a_column_called_split_that_names_no_test_part_is_left_alone(imported: Importer) -> None:
+    version = imported(*({**row, "split": "train"} for row in sums(40)))
+    assert version.split == {"seed": 42, "held_out": 4}
+    version = imported(*({**row, "split": f"part {n}"} for n, row in enumerate(sums(40))))
+    assert "column" not in version.split
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [("train", 25), ("extra", 10)],
+)
+def test_the_config_s_split_names_what_is_trained_on(imported: Importer, wanted: str, count: int) -> None:
+    version = splitted(imported)
+    train = rows.training_rows(version, Fields("question", "answer", split=wanted), 1)
+    assert len(train) == count
+    assert {row.columns["split"] for row in train} == {wanted}
+
+
+def test_another_part_of_the_source_trains_without_the_test_questions(imported: Importer) -> None:
+    made = [{**row, "split": "test" if n < 5 else "train"} for n, row in enumerate(sums(30))]
+    version = imported(*made, *({**row, "split": "extra"} for row in sums(10)))
+    section = Fields("question", "answer", split="extra")
+    train = rows.training_rows(version, section, 1)
+    assert len(train) == 5
+    assert not questions(train) & questions(rows.held_out_rows(version, section, 100))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("test", "“test” is kept back from training.*Use “train” or “extra”"),
+        ("gone", "No row of .* has “gone” in its column “split”"),
+    ],
+)
+def test_a_split_that_can_not_be_trained_on_is_refused(imported: Importer, wanted: str, words: str) -> None:
+    version = splitted(imported)
+    with pytest.raises(DatasetProblem, match=words) as caught:
+        rows.training_rows(version, Fields("question", "answer", split=wanted), 1)
+    assert caught.value.field == "split"
+
+
+def test_without_a_split_column_only_train_can_be_named(version: DatasetVersion) -> None:
+    with pytest.raises(DatasetProblem, match="split by a seed, so there is no part “test”"):
+        rows.training_rows(version, Fields("question", "answer", split="test"), 1)
+
+
+def test_the_split_may_be_taken_from_a_column_by_hand(imported: Importer) -> None:
+    version = imported(*({**row, "fold": n % 4} for n, row in enumerate(sums(40))))
+    splits.set_source_split(version, "fold", {"0": "test", "1": "validation", "2": "train"})
+    train, validation, held_out = three(version)
+    assert (len(train), len(validation), len(held_out)) == (10, 10, 10)
+    version.refresh_from_db()
+    assert version.split["other"] == ["3"]
+    assert version.split["held_out"] == 10
+
+
+@pytest.mark.parametrize(
+    ("column", "assigned", "words"),
+    [
+        ("fold", {"0": "train"}, "in the test part"),
+        ("fold", {"0": "test"}, "in the train part"),
+        ("question", {}, "more than 20 different values"),
+        ("gone", {}, "no column “gone”"),
+    ],
+)
+def test_a_split_from_a_column_that_can_not_work_is_refused(
+    imported: Importer, column: str, assigned: dict[str, str], words: str
+) -> None:
+    version = imported(*({**row, "fold": n % 4} for n, row in enumerate(sums(40))))
+    before = dict(version.split)
+    with pytest.raises(DatasetProblem, match=words) as caught:
+        splits.set_source_split(version, column, assigned)
+    assert caught.value.field == "column"
+    version.refresh_from_db()
+    assert version.split == before

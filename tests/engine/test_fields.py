@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ CHANGES: dict[str, Any] = {
     "prompt.reasoning_end": "</think>",
     "prompt.solution_start": "[",
     "prompt.solution_end": "]",
+    "prompt.chat_template": "{% for m in messages %}[{{ m.content }}]{% endfor %}>",
     "training.num_epochs": 9.0,
     "training.max_steps": 77,
     "training.batch_size": 16,
@@ -106,6 +108,7 @@ def changed(field: str) -> SessionConfig:
 
 def what_the_libraries_get(config: SessionConfig, tokenizer: Any) -> dict[str, Any]:
     """Everything that the engine hands on, in one dictionary."""
+    tokenizer = loading.with_template(deepcopy(tokenizer), config.prompt.chat_template)
     questions, _ = fitting(
         tokenizer, config, [*ROWS, Row(99, "word " * 12, "1", "", "1")], config.training.max_new_tokens
     )

@@ -25,12 +25,12 @@ def answered(session: Session, **settings: object) -> Trial:
     return trial
 
 
-def expected_text(base: Path, adapter: Path | None, prompt: str) -> str:
+def expected_text(base: Path, adapter: Path | None, prompt: str, temperature: float = 1.5) -> str:
     from training.engine.generation import generate
     from training.engine.loading import load_for_generation
 
     model, tokenizer = load_for_generation(str(base), adapter)
-    return generate(model, tokenizer, [prompt], max_new_tokens=10, temperature=1.5, seed=3)[0].text
+    return generate(model, tokenizer, [prompt], max_new_tokens=10, temperature=temperature, seed=3)[0].text
 
 
 def test_base_and_adapter_answer_the_same_prompt_each_with_its_own_weights(
@@ -52,6 +52,16 @@ def test_base_and_adapter_answer_the_same_prompt_each_with_its_own_weights(
         assert 1 <= answer["tokens"] <= 10
         assert answer["speed"] == pytest.approx(answer["tokens"] / answer["seconds"])
         assert [part["name"] for part in answer["score"]["parts"]] == ["length"]
+
+
+def test_the_sessions_own_chat_template_is_used(make_trained: MakeSession, tiny_base: Path, tiny_adapter: Path) -> None:
+    session = make_trained()
+    session.config["prompt"]["chat_template"] = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
+    Session.objects.filter(pk=session.pk).update(config=session.config)
+    trial = answered(session)
+    assert trial.status == JobStatus.READY, trial.error
+    prompt = "<Answer with a number between <SOLUTION> and </SOLUTION>.><what is 3 plus 4?>"
+    assert trial.answers["adapter"]["text"] == expected_text(tiny_base, tiny_adapter, prompt, temperature=0.0)
 
 
 def test_a_base_model_that_is_gone_is_explained(make_trained: MakeSession) -> None:

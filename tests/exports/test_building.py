@@ -267,6 +267,19 @@ def test_the_command_builds_q8_0_with_its_modelfile_and_prints_the_path_last(
     assert "PARAMETER num_ctx 200" in text
 
 
+def test_a_chat_template_of_the_sessions_own_is_in_the_gguf_and_in_its_modelfile(session: Session) -> None:
+    own = (
+        "{% for m in messages %}[{{ m.role }}: {{ m.content }}]{% endfor %}"
+        "{% if add_generation_prompt %}[assistant: {% endif %}"
+    )
+    session.config["prompt"]["chat_template"] = own
+    Session.objects.filter(pk=session.pk).update(config=session.config)
+    export = built(session, "gguf", "q8_0")
+    assert gguf_files.read_header(on_disk(export, "model-q8_0.gguf")).chat_template == own
+    text = on_disk(export, "Modelfile").read_text()
+    assert "[user: {{ .Prompt }}][assistant: {{ .Response }}]" in text
+
+
 @pytest.mark.parametrize(
     ("session_id", "format", "words"), [("no-id", "gguf", "no session"), (None, "onnx", "no export")]
 )

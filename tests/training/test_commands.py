@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import Team
 from datasets_app.models import Dataset
+from tests.datasets.hub_server import Hub
 from tests.training.conftest import recorded, wait_for
 from training import lifecycle
 from training.models import Session
@@ -54,6 +55,33 @@ def test_train_runs_a_config_file_and_prints_one_json_line(child_processes, conf
     assert (session.status, session.name, session.team.name) == ("completed", "From a file", "New team")
     assert len(recorded(session)) == 6
     assert Dataset.objects.filter(team=session.team).count() == 1
+
+
+def test_train_imports_a_hub_id_that_the_team_does_not_have_yet(child_processes, config, tmp_path, monkeypatch):
+    rows = [{"question": f"{number} plus 2?", "answer": str(number + 2)} for number in range(20)]
+    file = tmp_path / "hub.json"
+    source = {"source": "acme/plus-two", "split": "train"}
+    file.write_text(json.dumps(config | {"name": "From the hub", "dataset": source}))
+    with Hub() as hub:
+        commit = hub.add("acme/plus-two", {"train.jsonl": "\n".join(json.dumps(row) for row in rows)})
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        for _ in range(2):
+            process = manage("train", file, "--team", "New team")
+            child_processes.append(process)
+            _, err = process.communicate(timeout=180)
+            assert process.returncode == 0, err
+    dataset = Dataset.objects.get(source="hub")
+    assert dataset.source_detail["repo"] == "acme/plus-two"
+    assert dataset.source_detail["revision"] == commit
+    assert {session.dataset_version.dataset for session in Session.objects.all()} == {dataset}
+
+
+def test_train_says_why_a_hub_id_can_not_be_imported(config, tmp_path, db):
+    file = tmp_path / "hub.json"
+    file.write_text(json.dumps(config | {"dataset": {"source": "acme/nowhere"}}))
+    with pytest.raises(CommandError, match=r"dataset\.source: The hub can't be reached"):
+        call_command("train", str(file))
 
 
 def test_ctrl_c_stops_train_with_a_checkpoint_and_the_session_goes_on_by_its_id(child_processes, draft, monkeypatch):

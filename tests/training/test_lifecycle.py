@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from datasets_app import importing, versions
 from training import lifecycle
 from training.choices import ACTIVE, RUNNING, Status
 from training.models import Event, Session
@@ -45,6 +46,42 @@ def test_starting_freezes_config_reward_and_data(draft, owner, dataset):
     assert SessionConfig.model_validate(draft.config).training.max_steps == 6
     assert json.loads((draft.folder / "config.json").read_text()) == draft.config
     assert json.loads((draft.folder / "reward.json").read_text()) == draft.reward
+
+
+def test_starting_keeps_a_fingerprint_of_the_data_that_outlives_it(queued, dataset):
+    version = dataset.latest
+    assert queued.dataset_fingerprint == version.fingerprint
+    assert queued.dataset_fingerprint["sha256"] == version.sha256
+    assert queued.dataset_fingerprint["mapping"]["instruction"] == "question"
+    put(queued, status="stopped")
+    importing.delete(dataset, confirmed=True)
+    queued.refresh_from_db()
+    assert queued.dataset_version is None
+    assert queued.dataset_fingerprint == version.fingerprint
+
+
+def test_a_session_whose_version_was_deleted_can_not_go_on_with_another(queued, owner, dataset):
+    versions.remap(dataset.latest, owner)
+    put(queued, status="stopped")
+    importing.delete_version(queued.dataset_version, confirmed=True)
+    queued.refresh_from_db()
+    with pytest.raises(lifecycle.NotReady, match="v1, which it was trained on, was deleted, so it can't go on"):
+        lifecycle.resume(queued, owner)
+
+
+def test_a_named_version_is_trained_on_and_not_the_newest(draft, owner, dataset):
+    first = dataset.latest
+    versions.remap(first, owner)
+    lifecycle.save_draft(draft, {**draft.config, "dataset": {"source": f"{dataset.name}@1"}})
+    assert lifecycle.start(draft, owner)
+    assert draft.dataset_version == first
+
+
+def test_a_split_that_is_not_there_is_refused_with_the_reason(draft, owner, dataset):
+    lifecycle.save_draft(draft, {**draft.config, "dataset": {"source": str(dataset.pk), "split": "validation"}})
+    with pytest.raises(lifecycle.NotReady) as caught:
+        lifecycle.start(draft, owner)
+    assert "no part “validation” to train on" in caught.value.by_field()["dataset.split"][0]
 
 
 def test_columns_that_a_config_does_not_name_are_those_of_the_dataset(queued):

@@ -6,7 +6,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from datasets_app import importing
+from datasets_app import importing, versions
 from datasets_app.models import PromptTemplate
 from training import drafts, lifecycle
 from training.choices import Status
@@ -273,6 +273,37 @@ def test_another_dataset_forgets_the_columns_of_the_first(owner_client, empty, r
     owner_client.post(address(empty, "dataset"), {"dataset.source": "another", **columns})
     empty.refresh_from_db()
     assert empty.config["dataset"] == {"source": "another"}
+
+
+def test_a_version_of_the_dataset_can_be_chosen_and_is_forgotten_with_it(owner_client, owner, empty, rows):
+    first = rows.latest
+    versions.remap(first, owner, instruction="answer", response="question")
+    page = owner_client.post(address(empty, "dataset"), {"dataset.source": str(rows.pk)}, **HTMX).content.decode()
+    assert f'<option value="{rows.pk}@1">Version 1</option>' in page
+    chosen = {"dataset.source": str(rows.pk), "dataset.version": f"{rows.pk}@1"}
+    page = owner_client.post(address(empty, "dataset"), chosen, **HTMX).content.decode()
+    empty.refresh_from_db()
+    assert empty.config["dataset"] == {"source": f"{rows.pk}@1"}
+    assert f'<option value="{rows.pk}@1" selected>Version 1</option>' in page
+    assert '<option value="question" selected>' in page
+    page = owner_client.get(address(empty, "dataset")).content.decode()
+    assert f'value="{rows.pk}" checked' in page
+    owner_client.post(address(empty, "dataset"), {**chosen, "dataset.source": "another"})
+    empty.refresh_from_db()
+    assert empty.config["dataset"] == {"source": "another"}
+
+
+def test_what_to_train_on_can_be_chosen_where_the_source_says(owner_client, empty, team):
+    lines = [{"question": f"{n}?", "answer": n, "split": ["train", "test", "extra"][n % 3]} for n in range(30)]
+    raw = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    version = importing.import_jsonl(team, None, "parts.jsonl", io.BytesIO(raw))
+    source = {"dataset.source": str(version.dataset_id)}
+    page = owner_client.post(address(empty, "dataset"), source, **HTMX).content.decode()
+    assert '<option value="extra">extra</option>' in page
+    assert '<option value="test">' not in page
+    owner_client.post(address(empty, "dataset"), {**source, "dataset.split": "extra"}, **HTMX)
+    empty.refresh_from_db()
+    assert empty.config["dataset"]["split"] == "extra"
 
 
 def test_another_teams_dataset_can_not_be_chosen(outsider, outsider_client, rows):

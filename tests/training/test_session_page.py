@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.test import Client
 from django.urls import reverse
 
-from tests.training.factories import History, make_config, make_events, make_session
+from tests.training.factories import History, make_config, make_dataset_version, make_events, make_session
 from training import session_views
 from training.charts import PART_COLOURS, TILES, charts, part_colours
 from training.choices import Kind, Status
@@ -461,3 +461,20 @@ def test_all_keys_of_a_page_can_be_asked_for_at_once() -> None:
     drawn = charts(SessionConfig(), part_colours([f"p{place}" for place in range(50)]))
     keys = {key for chart in drawn for key in chart.keys} | {tile.key for tile in TILES}
     assert len(keys) <= session_views.series.MAX_KEYS
+
+
+def test_what_it_was_trained_on_stays_on_the_page_after_its_dataset(owner_client, team):
+    version = make_dataset_version(team, "Sums of old")
+    session = make_session(
+        team, Status.COMPLETED, dataset_version=version, dataset_fingerprint=version.fingerprint | {"sha256": "ab" * 32}
+    )
+    address = reverse("training:session", args=[session.pk])
+    page = " ".join(owner_client.get(address).content.decode().split())
+    assert "Trained on" in page and "frozen at start" in page
+    version.dataset.delete()
+    page = " ".join(owner_client.get(address).content.decode().split())
+    assert "Sums of old v1 (deleted)" in page
+    assert "deleted since" in page
+    assert "ab" * 32 in page
+    assert "question → answer" in page
+    assert "by seed 42, 96 held out" in page

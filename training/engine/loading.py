@@ -84,9 +84,9 @@ def load_model(model_path: str, config: SessionConfig) -> tuple[Any, Any]:
 
     check_folder(model_path)
     try:
-        if uses_unsloth():
-            return load_with_unsloth(model_path, config)
-        return load_with_transformers(model_path, config)
+        loaded = load_with_unsloth if uses_unsloth() else load_with_transformers
+        model, tokenizer = loaded(model_path, config)
+        return model, with_template(tokenizer, config.prompt.chat_template)
     except EngineError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, MemoryError, SafetensorError) as error:
@@ -132,6 +132,13 @@ def load_tokenizer(model_path: str, config: SessionConfig) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(model_path, revision=config.model.revision, trust_remote_code=False)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def with_template(tokenizer: Any, chat_template: str) -> Any:
+    """The tokenizer under the session's own chat template, if it has one. Saving the tokenizer saves it, too."""
+    if chat_template.strip():
+        tokenizer.chat_template = chat_template
     return tokenizer
 
 
@@ -248,9 +255,11 @@ def load_adapters(model: Any, folder: Path) -> None:
         set_peft_model_state_dict(model, load_peft_weights(os.fspath(source), device="cpu"), adapter_name=name)
 
 
-def load_for_generation(model_path: str, adapter: Path | None) -> tuple[Any, Any]:
-    """Model and tokenizer for evaluation.generate and trying out, with `adapter` on it if given. Raises EngineError."""
+def load_for_generation(model_path: str, adapter: Path | None, chat_template: str = "") -> tuple[Any, Any]:
+    """Model and tokenizer for evaluation.generate and trying out, with `adapter` on it if given. `chat_template` is
+    that of the session, "" for the model's own. Raises EngineError."""
     model, tokenizer = load_model(model_path, ANY_CONFIG)
+    tokenizer = with_template(tokenizer, chat_template)
     if adapter is not None:
         model = with_adapter(model, Path(adapter))
     return model.eval(), tokenizer

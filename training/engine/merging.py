@@ -6,6 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.engine.loading import with_template
+
 if TYPE_CHECKING:
     import torch
 
@@ -13,9 +15,15 @@ log = logging.getLogger(__name__)
 
 
 def merge(
-    model_path: str, adapter: Path, out_folder: Path, dtype: str = "bfloat16", revision: str | None = None
+    model_path: str,
+    adapter: Path,
+    out_folder: Path,
+    dtype: str = "bfloat16",
+    revision: str | None = None,
+    chat_template: str = "",
 ) -> Path:
-    """Writes base + adapter as one safetensors model with its tokenizer into `out_folder`.
+    """Writes base + adapter as one safetensors model with its tokenizer into `out_folder`. `chat_template` is that of
+    the session, "" for the model's own.
 
     Each adapted weight is computed in fp32, W + scale * B A, and rounded once, to `dtype` ("bfloat16", "float16",
     "float32"): a sum in bf16 would lose most of a small adapter. Only one weight at a time is held in fp32.
@@ -34,7 +42,8 @@ def merge(
     _without_sampling_conflicts(merged)
     merged.save_pretrained(str(out_folder), safe_serialization=True)
     source = str(adapter) if (Path(adapter) / "tokenizer_config.json").is_file() else model_path
-    AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(str(out_folder))
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    with_template(tokenizer, chat_template).save_pretrained(str(out_folder))
     return Path(out_folder)
 
 

@@ -21,6 +21,8 @@ class Session(TeamOwned, Leased):
     # The composition that scores this session, copied at start: a later edit of the preset changes nothing here.
     reward = models.JSONField(default=dict)
     dataset_version = models.ForeignKey(DatasetVersion, models.SET_NULL, null=True, blank=True, related_name="sessions")
+    # DatasetVersion.fingerprint at start: what it was trained on can be told after the dataset is deleted.
+    dataset_fingerprint = models.JSONField(default=dict, blank=True, editable=False)
     queued_at = models.DateTimeField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     attempts_before = models.PositiveIntegerField(

@@ -6,13 +6,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import Team
-from datasets_app import importing
+from datasets_app import importing, mapping
 from datasets_app.models import DatasetVersion
 from datasets_app.problems import DatasetProblem
 
 
 class Command(BaseCommand):
-    help = "Imports a JSONL file as a dataset of a team and prints the dataset's id."
+    help = "Imports a file (JSON, JSONL, CSV, TSV, Parquet or text) as a dataset of a team and prints the dataset's id."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
@@ -33,7 +33,7 @@ class Command(BaseCommand):
                     team_called(options["team"]), None, options["name"] or file.name, source
                 )
             if options["question"]:
-                importing.map_columns(version, options["question"], options["answer"], options["rule"])
+                mapping.map_columns(version, options["question"], options["answer"], options["rule"])
         except OSError as error:
             raise CommandError(f"{file} can't be read: {error.strerror}.") from None
         except DatasetProblem as problem:

@@ -18,7 +18,7 @@ from training.management.sessions import find_session
 from training.models import Session
 from training.readiness import NotReady
 
-DATA_SUFFIXES = (".jsonl", ".json")
+DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet", ".gz", ".zst")
 
 
 class Command(BaseCommand):
@@ -66,23 +66,38 @@ class Command(BaseCommand):
         return lifecycle.create_draft(team, None, name=str(config.get("name") or file.stem), config=config)
 
     def _import_data(self, folder: Path, config: dict[str, Any], team: Team, skip_bad_lines: bool) -> None:
-        """A data file named in the config becomes a dataset of the team; the path may be relative to either folder."""
+        """A data file named in the config becomes a dataset of the team; the path may be relative to either folder. So
+        does a hub id, unless the team has it."""
         from datasets_app import importing
         from datasets_app.problems import DatasetProblem
 
         section = config.get("dataset")
         source = str(section.get("source", "")) if isinstance(section, dict) else ""
         found = [path for path in (Path(source), folder / source) if source.endswith(DATA_SUFFIXES) and path.is_file()]
-        if not found or not isinstance(section, dict):
+        if not isinstance(section, dict) or not (found or self._is_missing_hub_id(team, source)):
             return
         try:
-            with found[0].open("rb") as file:
-                version = importing.import_jsonl(team, None, found[0].name, file)
+            if found:
+                with found[0].open("rb") as file:
+                    version = importing.import_jsonl(team, None, found[0].name, file)
+            else:
+                version = self._from_hub(team, source, str(section.get("split") or "train"))
         except DatasetProblem as problem:
             raise CommandError(f"dataset.source: {problem.message}") from None
         if not version.accepted:
             self._decide_on_bad_lines(version, skip_bad_lines)
         section["source"] = str(version.dataset_id)
+
+    def _is_missing_hub_id(self, team: Team, source: str) -> bool:
+        from datasets_app import sources
+
+        return sources.is_hub_id(source) and not sources.named(team, source)
+
+    def _from_hub(self, team: Team, repo: str, split: str) -> Any:
+        from datasets_app import hub
+
+        self.stderr.write(f"Importing {repo} ({split}) from the hub")
+        return hub.import_now(team, None, repo, split)
 
     def _decide_on_bad_lines(self, version: Any, skip: bool) -> None:
         from datasets_app.importing import accept

@@ -1,0 +1,214 @@
+"""The verbs that make further versions of a dataset: a filter's in the background, another mapping's at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import AnyUser
+from datasets_app import filters, importing, imports, mapping, rows, tables
+from datasets_app.filters import Filters
+from datasets_app.limits import DRY_RUN_ROWS, GROUP_BYTES, GROUP_ROWS, REJECTED_SHOWN, REJECTED_TEXT
+from datasets_app.models import DatasetVersion, Import, ImportKind
+from datasets_app.problems import DatasetProblem
+from datasets_app.rows import Reading
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a filter would do. `looked_at` is less than all rows of a large version."""
+
+    looked_at: int
+    kept: int
+    dropped: dict[str, int]
+    examples: list[dict[str, Any]]
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        return [(filters.TITLES[name], count) for name, count in self.dropped.items()]
+
+
+def dry_run(version: DatasetVersion, wanted: Filters) -> DryRun:
+    """Raises DatasetProblem if the filters can't be used."""
+    filters.check(version, wanted)
+    codes = filters.verdicts(version, wanted, limit=DRY_RUN_ROWS)
+    numbers: list[int] = codes.nonzero()[0][:5].tolist()
+    found, how = tables.pick(version.path, numbers), reading_of(version)
+    examples = [dropped_line(how, number, int(codes[number]), found[number]) for number in numbers]
+    return DryRun(len(codes), int((codes == filters.KEPT).sum()), filters.counts(codes), examples)
+
+
+def start_filter(version: DatasetVersion, by: AnyUser | None, wanted: Filters) -> Import:
+    """Queues a new version with the rows that the filters keep. Raises DatasetProblem."""
+    filters.check(version, wanted)
+    if not version.accepted:
+        raise DatasetProblem("Decide on the rejected lines first: keep the good rows or discard the import.")
+    return imports.start(
+        version.dataset.team,
+        by,
+        ImportKind.FILTER,
+        version.dataset.name,
+        request={"version": version.pk, "filters": wanted.stored},
+        dataset=version.dataset,
+    )
+
+
+def write_filtered(job: Import, folder: Path, progress: Callable[..., None]) -> DatasetVersion:
+    """The handler of imports of the kind "filter": two passes over the parent's rows, the second writes."""
+    parent = DatasetVersion.objects.select_related("dataset__team").filter(pk=job.request.get("version")).first()
+    if parent is None or not parent.path.exists():
+        raise DatasetProblem("The version that was to be filtered has been deleted. Choose another one.")
+    wanted = Filters.of(job.request.get("filters", {}))
+    filters.check(parent, wanted)
+    size = parent.path.stat().st_size
+
+    def tell(done: int, message: str, before: int = 0) -> None:
+        share = done / max(parent.row_count, 1)
+        progress(done, int((before + share) * size), 2 * size, message)
+
+    codes = filters.verdicts(parent, wanted, lambda number: tell(number, "Looking at the rows"))
+    if not (codes == filters.KEPT).any():
+        raise DatasetProblem("The filters drop every row, so no version was made. Make them less strict.")
+    parsed = write(parent, codes, folder, lambda number: tell(number, "Writing the rows that stay", 1))
+    made_from = origin(parent, job.created_by, filters=wanted.stored, dropped=filters.counts(codes))
+    return saved(importing.as_version(folder, parsed, inherited(parent), job), parent, made_from, job)
+
+
+def saved(version: DatasetVersion, parent: DatasetVersion, made_from: dict[str, Any], job: Import) -> DatasetVersion:
+    with importing.files_of(version):
+        version.accepted = True
+        version.dataset = parent.dataset
+        version.mapping, version.split = deepcopy(parent.mapping), deepcopy(parent.split)
+        version.origin = made_from
+        if version.mapping:
+            mapping.measure(version)
+    return importing.add_version(version, parent.dataset, job)
+
+
+def inherited(parent: DatasetVersion) -> dict[str, Any]:
+    return {name: parent.report[name] for name in ("detected", "wanted") if name in parent.report}
+
+
+def origin(parent: DatasetVersion, by: AnyUser | None, **more: Any) -> dict[str, Any]:
+    return {"version": parent.number, "filters": {}, "dropped": {}, "by": by.get_username() if by else "", **more}
+
+
+def write(version: DatasetVersion, codes: Any, folder: Path, tell: Callable[[int], None]) -> dict[str, Any]:
+    """The kept rows and the list of dropped ones, as parsing.store_file leaves and describes them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    shown: list[dict[str, Any]] = []
+    how = reading_of(version)
+    target = folder / importing.ROWS
+    with open(target, "wb") as file, open(folder / importing.REJECTED, "w", encoding="utf-8") as listed:
+        with (
+            pq.ParquetFile(version.path) as source,
+            pq.ParquetWriter(file, source.schema_arrow, compression="zstd") as out,
+        ):
+            kept = Kept(out)
+            for start, batch in tables.batches(version.path):
+                part = codes[start : start + batch.num_rows]
+                kept.add(batch.filter(pa.array(part == filters.KEPT)))
+                for line in dropped_lines(how, batch, start, part):
+                    listed.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    shown += [line] if len(shown) < REJECTED_SHOWN else []
+                tell(start + batch.num_rows)
+            kept.flush()
+        for opened in (file, listed):
+            opened.flush()
+            os.fsync(opened.fileno())
+    return described(version, kept, target) | {"rejected": shown}
+
+
+class Kept:
+    """Rows that stay, written in groups of a useful size; counts the filled cells of each column."""
+
+    def __init__(self, writer: Any) -> None:
+        self.writer = writer
+        self.waiting: list[Any] = []
+        self.rows = 0
+        self.filled: dict[str, int] = {}
+
+    def add(self, batch: Any) -> None:
+        if batch.num_rows:
+            self.waiting.append(batch)
+            self.rows += batch.num_rows
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                self.filled[name] = self.filled.get(name, 0) + batch.num_rows - column.null_count
+        # A filter that keeps few rows of each batch must not make thousands of small row groups.
+        if sum(b.num_rows for b in self.waiting) >= GROUP_ROWS or sum(b.nbytes for b in self.waiting) > GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        if self.waiting:
+            self.writer.write_table(pa.Table.from_batches(self.waiting), row_group_size=GROUP_ROWS)
+            self.waiting = []
+
+
+def described(version: DatasetVersion, kept: Kept, target: Path) -> dict[str, Any]:
+    with open(target, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    columns = [{**c, "filled": round(kept.filled.get(c["name"], 0) / kept.rows, 4)} for c in version.columns]
+    return {
+        "row_count": kept.rows,
+        "rejected_count": version.row_count - kept.rows,
+        "columns": columns,
+        "sha256": digest,
+        "bytes": target.stat().st_size,
+    }
+
+
+def dropped_lines(how: Reading | None, batch: Any, start: int, codes: Any) -> Iterator[dict[str, Any]]:
+    numbers = [start + place for place in codes.nonzero()[0].tolist()]
+    for number, cells in tables.picked(batch, start, numbers):
+        yield dropped_line(how, number, int(codes[number - start]), cells)
+
+
+def dropped_line(how: Reading | None, number: int, code: int, cells: dict[str, Any]) -> dict[str, Any]:
+    """`line` is the row's number in the parent, from 1."""
+    question = how.question(cells).strip() if how else ""
+    shown = question or json.dumps(cells, ensure_ascii=False)
+    return {
+        "line": number + 1,
+        "reason": filters.SENTENCES[filters.REASONS[code - 1][0]],
+        "text": shown[:REJECTED_TEXT],
+    }
+
+
+def reading_of(version: DatasetVersion) -> Reading | None:
+    return rows.reading(version, mapping.section_of(version)) if version.mapping else None
+
+
+def remap(version: DatasetVersion, by: AnyUser | None, **chosen: Any) -> DatasetVersion:
+    """A new version with the same rows and another mapping (`chosen` as for mapping.map_columns). The file is shared.
+
+    Raises DatasetProblem.
+    """
+    names = ("file", "rejected_file", "sha256", "row_count", "rejected_count", "columns", "report", "split")
+    made = DatasetVersion(
+        dataset=version.dataset,
+        mapping=deepcopy(version.mapping),
+        **{name: deepcopy(getattr(version, name)) for name in names},
+    )
+    if not version.accepted:
+        raise DatasetProblem("Decide on the rejected lines first: keep the good rows or discard the import.")
+    if chosen:
+        mapping.set_mapping(made, **chosen)
+    made.origin = origin(version, by, mapping=mapping.differences(version.mapping, made.mapping))
+    with transaction.atomic():
+        # Its file must not be removed between this look and the row that needs it.
+        if not DatasetVersion.objects.select_for_update().filter(pk=version.pk).exists():
+            raise DatasetProblem("This version has been deleted meanwhile.")
+        importing.save(made)
+    return made
