@@ -135,7 +135,8 @@ class Rejects:
             self.count += 1
             if len(self.first) < REJECTED_SHOWN:
                 self.first.append(told)
-            print(json.dumps(told, ensure_ascii=False), file=self.file)
+            # Plain letters only: some readers take U+2028 for the end of a line.
+            print(json.dumps(told), file=self.file)
 
     def close(self) -> None:
         if self.file:

@@ -37,7 +37,9 @@ def read(path: Path, source: Source, meter: Meter) -> Iterator[Batch]:
                     number += batch.num_rows
                 meter.bytes = meter.total * (group + 1) // file.num_row_groups
             check_count(file, number)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, ValueError, OverflowError, KeyError) as error:
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError, LookupError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
         where = f"after row {number:,}" if number else "at its beginning"

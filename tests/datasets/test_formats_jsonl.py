@@ -128,6 +128,13 @@ def test_the_text_of_a_rejected_line_can_be_stored_anywhere(tmp_path: Path) -> N
     assert len(text.encode().decode()) == limits.REJECTED_TEXT
 
 
+def test_what_was_rejected_is_one_line_for_every_reader(tmp_path: Path) -> None:
+    found = stored(tmp_path, GOOD + "x\u2028\x85y\n".encode())
+    text = (found.folder / "rejected.jsonl").read_text()
+    assert len(text.splitlines()) == 1
+    assert found.rejected[0]["text"] == "x\u2028\x85y"
+
+
 def test_a_file_of_bad_lines_names_the_first(tmp_path: Path) -> None:
     assert "all 2 lines were rejected. Line 2: An empty object" in problem(tmp_path, b"\n{}\nx\n")
 
