@@ -120,9 +120,11 @@ def test_the_admin_edits_prompt_templates(admin_pages: Client, team: Team) -> No
     form = {
         "team": team.pk,
         "name": "Ours",
+        "template_type": "custom",
         "system_prompt": "Answer.",
         "solution_start": "<a>",
         "solution_end": "</a>",
     }
-    admin_pages.post(reverse("admin:datasets_app_prompttemplate_add"), form)
+    answer = admin_pages.post(reverse("admin:datasets_app_prompttemplate_add"), form)
+    assert answer.status_code == 302, answer.context["errors"]
     assert PromptTemplate.objects.get(team=team).rendered == "Answer."

@@ -40,9 +40,12 @@ def uploads_folder(settings: Any) -> Iterator[Path]:
     """The child reads its settings anew, so the folder is the one of this run's own data folder."""
     folder = Path(project.DATA_DIR) / "uploads"
     settings.UPLOADS_DIR = folder
+    # Other tests of this run keep their datasets.
+    others = folder.rename(folder.with_name("uploads-of-others"))
+    folder.mkdir()
     yield folder
     shutil.rmtree(folder)
-    folder.mkdir()
+    others.rename(folder)
 
 
 @pytest.fixture
