@@ -9,6 +9,7 @@ import os
 import pkgutil
 import platform
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ def main() -> int:
     names = options.names or scenarios()
     if unknown := set(names) - set(scenarios()):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
+    # So that a scenario that is ended from outside still ends its servers and removes its files.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     set_up_django()
     report = json.loads(REPORT.read_text()) if REPORT.is_file() else {}
     given = {"seed": options.seed, "size_mb": options.size_mb}
