@@ -16,7 +16,7 @@ from accounts import access
 from accounts.models import Role
 from datasets_app import chat_rendering, checks, findings, previews
 from datasets_app.models import Check, DatasetVersion
-from datasets_app.page_views import TABS, detail_url, frame, opened, show
+from datasets_app.page_views import TABS, frame, opened, show, tab_url
 from datasets_app.statistics import Picture, picture, stripes
 
 # The most frequent values of a column are worth a table if there are so few, or one is that frequent.
@@ -76,11 +76,6 @@ def came_from(request: HttpRequest) -> str:
     """The tab whose form or partial this is."""
     tab = request.POST.get("tab") or request.GET.get("tab", "")
     return tab if tab in TABS else "validation"
-
-
-def tab_url(version: DatasetVersion, tab: str) -> str:
-    number = version.dataset.versions.values_list("number", flat=True).first()
-    return detail_url(version.dataset, tab, version.number if version.number != number else None)
 
 
 def context(request: HttpRequest, version: DatasetVersion, **forms_: Any) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from datasets_app.searching import as_text, is_blank
 from datasets_app.statistics import Lengths, Numbers, summary
 from jobs import running
 
-REPORT_SECONDS = 0.5
 # A cell longer than this is worth a look: more than any model's answer, less than a pasted book.
 LONG_CELL = 20_000
 TOP_VALUES = 12
@@ -54,26 +52,13 @@ Tell = Callable[[float, str], None]
 def perform(check: Check) -> None:
     """Writes the report into the check's row, or what went wrong."""
     try:
-        running.finish(check, report=report(check.version, check.request, teller(check)))
+        running.finish(check, report=report(check.version, check.request, running.reporter(check)))
     except running.Lost:
         return
     except DatasetProblem as problem:
         running.fail(check, problem.message)
     except FileNotFoundError:
         running.fail(check, "The rows of this version are gone from the disk. Import the file again.")
-
-
-def teller(check: Check) -> Tell:
-    """Writes progress down, but not more than twice a second."""
-    told = 0.0
-
-    def tell(share: float, message: str) -> None:
-        nonlocal told
-        if time.monotonic() - told >= REPORT_SECONDS:
-            told = time.monotonic()
-            running.report(check, share, message)
-
-    return tell
 
 
 def report(version: DatasetVersion, request: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -118,11 +103,7 @@ def look_at_columns(version: DatasetVersion, tell: Callable[[float], None]) -> d
 
 def row_keys(batch: Any) -> list[int]:
     cells = [column.to_pylist() for column in batch.columns]
-    return [key(repr(row)) for row in zip(*cells, strict=True)]
-
-
-def key(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
+    return [tables.key(repr(row)) for row in zip(*cells, strict=True)]
 
 
 class ColumnLook:
@@ -221,12 +202,23 @@ def repeated(keys: Any, numbers: Any = None) -> dict[str, Any]:
     keys = np.asarray(keys)
     if not len(keys):
         return {"count": 0, "examples": []}
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    earlier = first[inverse]
+    earlier = first_with(keys)
     again = np.flatnonzero(earlier != np.arange(len(keys)))
-    named = np.arange(len(keys)) if numbers is None else np.asarray(numbers)
-    examples = [[int(named[place]) + 1, int(named[earlier[place]]) + 1] for place in again[:EXAMPLES].tolist()]
-    return {"count": len(again), "examples": examples}
+    return counted_pairs(again, earlier, np.arange(len(keys)) if numbers is None else np.asarray(numbers))
+
+
+def first_with(keys: Any) -> Any:
+    """Of each key, the place of the first one that is equal."""
+    import numpy as np
+
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return first[inverse]
+
+
+def counted_pairs(places: Any, earlier: Any, numbers: Any) -> dict[str, Any]:
+    """How many places, and of the first few: [row, the earlier row], counted from 1."""
+    examples = [[int(numbers[place]) + 1, int(numbers[earlier[place]]) + 1] for place in places[:EXAMPLES].tolist()]
+    return {"count": len(places), "examples": examples}
 
 
 # Questions and answers
@@ -272,8 +264,8 @@ class QuestionLook:
     def add(self, number: int, question: str, answer: str, cells: dict[str, Any]) -> None:
         same = rows.same_question(question)
         self.numbers.append(number)
-        self.questions.append(key(same))
-        self.answers.append(key(f"{same}\0{answer.strip()}"))
+        self.questions.append(tables.key(same))
+        self.answers.append(tables.key(f"{same}\0{answer.strip()}"))
         self.places.append(self.place.get(tables.text(cells[self.column]), 0) if self.column else 0)
 
     @property
@@ -291,11 +283,8 @@ class QuestionLook:
         questions, answers, numbers = (np.asarray(one) for one in (self.questions, self.answers, self.numbers))
         if not len(questions):
             return {"count": 0, "examples": []}
-        _, first, inverse = np.unique(questions, return_index=True, return_inverse=True)
-        earlier = first[inverse]
-        wrong = np.flatnonzero(answers != answers[earlier])
-        examples = [[int(numbers[place]) + 1, int(numbers[earlier[place]]) + 1] for place in wrong[:EXAMPLES].tolist()]
-        return {"count": len(wrong), "examples": examples}
+        earlier = first_with(questions)
+        return counted_pairs(np.flatnonzero(answers != answers[earlier]), earlier, numbers)
 
     def shared(self) -> dict[str, Any]:
         """Rows of the training part whose question the source's own split puts into another part, too."""

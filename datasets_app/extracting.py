@@ -11,13 +11,13 @@ import contextlib
 import json
 import math
 import os
-import resource
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from datasets_app import searching
+from datasets_app.limits import bound_memory
 from datasets_app.searching import Query
 from datasets_app.tables import BATCH_ROWS
 from loracraft import spreadsheets
@@ -28,8 +28,7 @@ REJECTED_COLUMNS = ("line", "reason", "text")
 
 
 def main() -> int:
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    bound_memory(MEMORY_BYTES)
     request = json.loads(sys.stdin.readline())
     try:
         write(request, sys.stdout.buffer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from hashlib import blake2b
 from typing import Any
 
 from datasets_app import mapping, paths, rows, tables
@@ -135,9 +134,9 @@ class Judge:
         answer = self.how.answer(cells) if self.how else ""
         self.codes.append(CODES.get(self.reason(cells, question, answer), KEPT))
         if self.filters.same_rows:
-            self.row_keys.append(key(repr(sorted(cells.items()))))
+            self.row_keys.append(tables.key(repr(sorted(cells.items()))))
         if self.filters.same_questions:
-            self.question_keys.append(key(rows.same_question(question)))
+            self.question_keys.append(tables.key(rows.same_question(question)))
 
     def reason(self, cells: dict[str, Any], question: str, answer: str) -> str:
         wanted = self.filters
@@ -173,10 +172,6 @@ def comparison(filters: Filters) -> Callable[[list[str]], bool]:
         IS_NOT: lambda cells: not any(cell.strip() == wanted for cell in cells),
     }
     return compare[filters.search_how]
-
-
-def key(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
 
 
 def drop_repeated(codes: Any, keys: Any, code: int) -> None:

@@ -16,9 +16,8 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from datasets_app.limits import ATTEMPTS_PER_ROW
+from datasets_app.limits import ATTEMPTS_PER_ROW, IMPORT_MEMORY_BYTES, bound_memory
 from datasets_app.problems import DatasetProblem
-from datasets_app.storing import bound_memory
 
 # Many answers are right: where the metadata holds one, and "" where it holds none.
 OPEN = {
@@ -260,7 +259,7 @@ def plain(value: Any) -> Any:
 
 
 def main() -> int:
-    bound_memory()
+    bound_memory(IMPORT_MEMORY_BYTES)
     request = json.load(sys.stdin)
     try:
         if request.get("catalogue"):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from typing import Any, NoReturn
 
 import httpx
 from huggingface_hub import errors
 
-from datasets_app.problems import DatasetProblem
+from datasets_app.problems import DatasetProblem, is_full_disk
 
 NO_NETWORK = (
     errors.OfflineModeIsEnabled,
@@ -62,10 +61,6 @@ def raise_other(error: Exception, repo: str, status: int) -> NoReturn:
     if status:
         raise DatasetProblem(f"The hub refused to give “{repo}” (status {status}). Try again later.", field="repo")
     raise DatasetProblem(f"“{repo}” can't be read: {reason(error)}", field="repo") from error
-
-
-def is_full_disk(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def gated(repo: str, token: str | None) -> str:

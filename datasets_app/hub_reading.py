@@ -7,11 +7,8 @@ from anybody. The token comes in the environment. No program of a repository eve
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import os
-import resource
 import sys
 import tempfile
 import traceback
@@ -21,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets_app import hub_records
-from datasets_app.limits import HUB_BYTES, HUB_MEMORY_BYTES, HUB_PREVIEW_BYTES, MAX_ROWS, readable
-from datasets_app.problems import DatasetProblem
+from datasets_app.limits import HUB_BYTES, HUB_MEMORY_BYTES, HUB_PREVIEW_BYTES, MAX_ROWS, bound_memory, readable
+from datasets_app.problems import DISK_FULL, DatasetProblem, is_full_disk
 
 # The other packaged readers are for images, sound and video, or read pickles.
 TEXT_READERS = ("parquet", "json", "csv", "text", "arrow")
@@ -57,8 +54,7 @@ BATCH_ROWS = 5000
 
 def main() -> int:
     request = json.load(sys.stdin)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (HUB_MEMORY_BYTES, HUB_MEMORY_BYTES))
+    bound_memory(HUB_MEMORY_BYTES)
     # Its own home, thrown away: nothing of another team, and no token of whoever runs the server, is found there.
     with tempfile.TemporaryDirectory(prefix="loracraft-hub-") as home:
         os.environ.update(LIBRARIES, HF_HOME=home)
@@ -77,9 +73,9 @@ def answered(request: dict[str, Any]) -> dict[str, Any]:
     except DatasetProblem as problem:
         return {"problem": problem.message, "field": problem.field}
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full_disk(error):
             raise
-        return {"problem": "The disk is full, so nothing was stored. Make room and try again.", "field": None}
+        return {"problem": DISK_FULL, "field": None}
     except MemoryError:
         return {"problem": "Its files need more memory than an import may take. Choose another dataset.", "field": None}
 

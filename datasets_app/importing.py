@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from collections.abc import Iterator
@@ -19,12 +18,11 @@ from accounts.models import AnyUser, Team
 from datasets_app import checks, generation, mapping, parsing, rows, splits
 from datasets_app.limits import SPLIT_SEED
 from datasets_app.models import Dataset, DatasetVersion, Import, ImportKind, Source
-from datasets_app.problems import DatasetInUse, DatasetProblem
+from datasets_app.problems import DISK_FULL, DatasetInUse, DatasetProblem, is_full_disk
+from datasets_app.tables import REJECTED, ROWS
 from jobs import running
 
 NAME_LENGTH = Dataset._meta.get_field("name").max_length or 200
-# What parsing.store_file leaves in its folder.
-ROWS, REJECTED = "rows.parquet", "rejected.jsonl"
 ENDINGS = re.compile(r"(\.(jsonl|ndjson|json|csv|tsv|parquet|txt))?(\.(gz|zst))?$", re.IGNORECASE)
 
 
@@ -133,9 +131,7 @@ def add_dataset(
             source_detail=detail,
         )
         splits.propose(version)
-        mapping.propose_mapping(version)
-        if known:
-            mapping.take_known(version, known)
+        mapping.propose_mapping(version, known)
         save(version, job)
     return version
 
@@ -187,9 +183,9 @@ def disk_problems() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full_disk(error):
             raise
-        raise DatasetProblem("The disk is full, so nothing was stored. Make room and try again.") from error
+        raise DatasetProblem(DISK_FULL) from error
 
 
 def sync_folder(folder: Path) -> None:

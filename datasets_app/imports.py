@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -19,17 +18,13 @@ from accounts.models import AnyUser, Team
 from datasets_app import importing, parsing, uploads
 from datasets_app.limits import UPLOAD_HOURS
 from datasets_app.models import Dataset, DatasetVersion, Import, ImportKind, Source, Upload
+from datasets_app.parsing import Progress
 from datasets_app.problems import DatasetProblem
 from jobs import running
 from jobs.choices import JobStatus
 
-REPORT_SECONDS = 0.5
 NAME_LENGTH = Import._meta.get_field("name").max_length or 200
 ENDED = Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED])
-
-
-class Progress(Protocol):
-    def __call__(self, rows: int, bytes_read: int, bytes_total: int, message: str = "") -> None: ...
 
 
 # (the job, an empty folder on the uploads disk that is removed afterwards, progress) -> the version, saved by
@@ -184,17 +179,11 @@ def sentence(problem: DatasetProblem) -> str:
 
 
 def reporter(job: Import) -> Progress:
-    """Writes to the row at most twice a second, but always the first and a new message."""
-    told_at, told = 0.0, ""
+    tell = running.reporter(job)
 
     def progress(rows: int, bytes_read: int, bytes_total: int, message: str = "") -> None:
-        nonlocal told_at, told
-        now = time.monotonic()
-        if now - told_at < REPORT_SECONDS and message == told:
-            return
-        told_at, told = now, message
         share = bytes_read / bytes_total if bytes_total else 0.0
-        running.report(job, share, message, rows=rows, bytes_read=bytes_read, bytes_total=bytes_total)
+        tell(share, message, rows=rows, bytes_read=bytes_read, bytes_total=bytes_total)
 
     return progress
 

@@ -1,5 +1,8 @@
 """Every limit of an import, by name. The messages that a user sees are made from these."""
 
+import contextlib
+import resource
+
 MIB = 1024 * 1024
 
 ACCEPTED = "JSON, JSONL, CSV, TSV, Parquet and plain text, each also packed with gzip or zstd"
@@ -75,6 +78,13 @@ MAX_SPLIT_VALUES = 20
 MAX_EXTRA_COLUMNS = 30
 # A page waits for the count of what a filter would drop: of a larger version it counts the first rows.
 DRY_RUN_ROWS = 200_000
+
+
+def bound_memory(size: int) -> None:
+    """For a child process, first thing: it may take `size` bytes of address space."""
+    # macOS refuses this limit; there the other limits have to do.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
 def readable(size: int) -> str:

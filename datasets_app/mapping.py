@@ -29,9 +29,11 @@ def section_of(version: DatasetVersion) -> rows.Fields:
     return rows.Fields(mapping["instruction"], mapping["response"])
 
 
-def propose_mapping(version: DatasetVersion) -> None:
-    """Fills mapping and report of an unsaved version, where question and answer can be told."""
+def propose_mapping(version: DatasetVersion, known: dict[str, Any] | None = None) -> None:
+    """Fills mapping and report of an unsaved version: as is `known` of its source, else where they can be told."""
     found = detected(version, sample_of(version))
+    if known and fits(version, known):
+        return
     if found:
         version.mapping = found
         measure(version)
@@ -65,7 +67,7 @@ def rule_of(version: DatasetVersion, path: str) -> str:
     return rule_guess(version, path).name
 
 
-def measure(version: DatasetVersion) -> None:
+def measure(version: DatasetVersion) -> rows.Parts:
     """Derives the split's default size, unless the user chose one, and counts the parts for the pages."""
     section, split = section_of(version), version.split
     rows.check_columns(version, section)
@@ -77,6 +79,7 @@ def measure(version: DatasetVersion) -> None:
         split["held_out"] = rows.default_held_out(parts.questions)
         parts = rows.divided(looked, split)
     version.report["parts"] = parts.counts
+    return parts
 
 
 def map_columns(
@@ -119,13 +122,15 @@ def set_mapping(
         raise DatasetProblem(nothing_left(version), field="rule")
 
 
-def take_known(version: DatasetVersion, known: dict[str, Any]) -> None:
-    """The mapping of a well-known source in place of the proposed one, unless the rows have changed since."""
-    proposed, report = version.mapping, dict(version.report)
+def fits(version: DatasetVersion, known: dict[str, Any]) -> bool:
+    """Takes the mapping of a well-known source, unless the rows have changed since."""
+    before, report = version.mapping, dict(version.report)
     try:
         set_mapping(version, **known)
     except DatasetProblem:
-        version.mapping, version.report = proposed, report
+        version.mapping, version.report = before, report
+        return False
+    return True
 
 
 def check(

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import Role
 from datasets_app import chat_rendering, forms, mapping, page_views, previews, rows, splits, versions
 from datasets_app.models import DatasetVersion
-from datasets_app.page_views import detail_url, first_error, opened
+from datasets_app.page_views import blamed, detail_url, first_error, opened, tab_url
 from datasets_app.problems import DatasetProblem
 from datasets_app.rules import RULES
 
@@ -193,11 +193,8 @@ def save(request: HttpRequest, pk: UUID) -> HttpResponse:
     version = opened(request, pk, Role.MEMBER)
     form = forms.MappingForm(version, request.POST)
     if form.is_valid():
-        try:
+        with blamed(form):
             mapping.map_columns(version, **form.cleaned_data)
-        except DatasetProblem as problem:
-            blame(form, problem)
-        else:
             return done(request, version, "Columns saved.")
     return refused(request, pk, mapping_form=form)
 
@@ -207,11 +204,8 @@ def save_as_version(request: HttpRequest, pk: UUID) -> HttpResponse:
     version = opened(request, pk, Role.MEMBER)
     form = forms.MappingForm(version, request.POST)
     if form.is_valid():
-        try:
+        with blamed(form):
             made = versions.remap(version, request.user, **form.cleaned_data)
-        except DatasetProblem as problem:
-            blame(form, problem)
-        else:
             messages.success(request, f"Made version {made.number} with these columns. New sessions train on it.")
             return redirect(detail_url(version.dataset, TAB))
     return refused(request, pk, mapping_form=form)
@@ -224,7 +218,7 @@ def auto_map(request: HttpRequest, pk: UUID) -> HttpResponse:
         changed = mapping.auto_map(version)
     except DatasetProblem as problem:
         messages.error(request, problem.message)
-        return redirect(here(version))
+        return redirect(tab_url(version, TAB))
     said = f"Auto-map changed {'; '.join(changed)}." if changed else "Auto-map found the columns as they are mapped."
     return done(request, version, said)
 
@@ -242,11 +236,8 @@ def split(request: HttpRequest, pk: UUID) -> HttpResponse:
     version = opened(request, pk, Role.MEMBER)
     form = forms.SplitForm(request.POST)
     if form.is_valid():
-        try:
+        with blamed(form):
             splits.set_split(version, **form.cleaned_data)
-        except DatasetProblem as problem:
-            blame(form, problem)
-        else:
             return done(request, version, "Split saved.")
     return refused(request, pk, split_form=form)
 
@@ -256,27 +247,15 @@ def source_split(request: HttpRequest, pk: UUID) -> HttpResponse:
     version = opened(request, pk, Role.MEMBER)
     form = forms.SourceSplitForm(request.POST)
     if form.is_valid():
-        try:
+        with blamed(form):
             splits.set_source_split(version, form.cleaned_data["column"], form.assigned())
-        except DatasetProblem as problem:
-            blame(form, problem)
-        else:
             return done(request, version, "Split saved.")
     return refused(request, pk, source_form=form)
 
 
-def blame(form: Any, problem: DatasetProblem) -> None:
-    form.add_error(problem.field if problem.field in form.fields else None, problem.message)
-
-
-def here(version: DatasetVersion) -> str:
-    is_older = page_views.version_query(version)
-    return detail_url(version.dataset, TAB, version.number if is_older else None)
-
-
 def done(request: HttpRequest, version: DatasetVersion, words: str) -> HttpResponse:
     messages.success(request, words)
-    return redirect(here(version))
+    return redirect(tab_url(version, TAB))
 
 
 def refused(request: HttpRequest, pk: UUID, **forms_: Any) -> HttpResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,6 +17,7 @@ from accounts import access
 from accounts.models import Role
 from datasets_app import checks
 from datasets_app.models import Dataset, DatasetVersion
+from datasets_app.problems import DatasetProblem
 
 TABS = {
     "preview": "Preview",
@@ -62,14 +65,33 @@ def detail_url(dataset: Dataset, tab: str = "", version: int | None = None) -> s
     return f"{address}?{urlencode(query)}" if query else address
 
 
+def tab_url(version: DatasetVersion, tab: str) -> str:
+    return detail_url(version.dataset, tab, older_number(version))
+
+
 def version_query(version: DatasetVersion) -> str:
     """ "?version=3" for links and forms of a page that shows an older version, else ""."""
+    older = older_number(version)
+    return f"?version={older}" if older else ""
+
+
+def older_number(version: DatasetVersion) -> int | None:
+    """Its number, which the address of every version but the newest must say."""
     newest_number = version.dataset.versions.values_list("number", flat=True).first()
-    return f"?version={version.number}" if version.number != newest_number else ""
+    return version.number if version.number != newest_number else None
 
 
 def first_error(form: Any) -> str:
     return str(next(iter(form.errors.values()))[0])
+
+
+@contextmanager
+def blamed(form: Any, otherwise: str | None = None) -> Iterator[None]:
+    """A DatasetProblem of the block becomes an error of the form: of the field it names, or of `otherwise`."""
+    try:
+        yield
+    except DatasetProblem as problem:
+        form.add_error(problem.field if problem.field in form.fields else otherwise, problem.message)
 
 
 def show(

@@ -21,6 +21,7 @@ from django.conf import settings
 
 from datasets_app.limits import STALL_SECONDS, readable
 from datasets_app.problems import DatasetProblem
+from datasets_app.tables import REJECTED, ROWS
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ def store_file(path: Path, folder: Path, file_name: str, progress: Progress | No
     try:
         return store_in_child(path, folder, file_name, heard)
     except BaseException:
-        for left in (folder / "rows.parquet", folder / "rejected.jsonl"):
+        for left in (folder / ROWS, folder / REJECTED):
             left.unlink(missing_ok=True)
         shutil.rmtree(folder / "spool", ignore_errors=True)
         raise
@@ -189,13 +190,13 @@ def parse(file: BinaryIO, target: Path, file_name: str = "") -> dict[str, Any]:
         report = store_file(copy, target.parent, str(getattr(file, "name", "") or file_name))
     finally:
         copy.unlink(missing_ok=True)
-    os.replace(target.parent / "rows.parquet", target)
+    os.replace(target.parent / ROWS, target)
     return report
 
 
 def store_bytes(data: bytes, folder: Path, file_name: str = "") -> dict[str, Any]:
     """store_file() for text that was pasted: its format is found by its content."""
-    return parse(BytesIO(data), folder / "rows.parquet", file_name)
+    return parse(BytesIO(data), folder / ROWS, file_name)
 
 
 def copy_within_limit(file: BinaryIO, copy: Path) -> None:

@@ -1,3 +1,12 @@
+import errno
+
+DISK_FULL = "The disk is full, so nothing was stored. Make room and try again."
+
+
+def is_full_disk(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 class DatasetProblem(Exception):
     """Something a user can put right. The message says what is wrong, where, and what to do next."""
 

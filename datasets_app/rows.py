@@ -229,11 +229,15 @@ def by_seed(looked: Looked, split: dict[str, Any]) -> Parts:
     questions, usable = np.asarray(looked.questions), np.asarray(looked.places) != LOST
     distinct = np.unique(questions[usable])
     # At most half of the questions, so that training never runs dry.
-    held = min(int(split.get("held_out") or 0), len(distinct) // 2)
-    kept_back = held + min(int(split.get("validation") or 0), len(distinct) // 2 - held)
+    held = within(split.get("held_out"), len(distinct) // 2)
+    kept_back = held + within(split.get("validation"), len(distinct) // 2 - held)
     apart = usable & (questions <= distinct[kept_back - 1]) if kept_back else np.zeros(len(questions), bool)
     _, first = first_of(questions, apart)
     return made_of(looked, usable & ~apart, first[held:], first[:held], len(distinct))
+
+
+def within(size: Any, most: int) -> int:
+    return min(max(int(size or 0), 0), most)
 
 
 def by_column(looked: Looked) -> Parts:

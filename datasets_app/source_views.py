@@ -15,7 +15,7 @@ from accounts.models import Role, Team
 from datasets_app import forms, generation, importing, imports, limits, uploads
 from datasets_app.limits import readable
 from datasets_app.models import DatasetVersion, Source
-from datasets_app.page_views import detail_url
+from datasets_app.page_views import blamed, detail_url
 from datasets_app.problems import DatasetProblem
 
 # What one click gives to a team that has no data yet.
@@ -34,11 +34,8 @@ def upload(request: HttpRequest) -> HttpResponse:
     form = forms.UploadForm(request.POST, request.FILES) if request.method == "POST" else forms.UploadForm()
     if form.is_valid():
         file = form.cleaned_data["file"]
-        try:
+        with blamed(form, "file"):
             version = importing.import_jsonl(team, request.user, form.cleaned_data["name"] or file.name, file)
-        except DatasetProblem as problem:
-            form.add_error("file", problem.message)
-        else:
             return redirect(detail_url(version.dataset))
     return upload_page(request, form, forms.PasteForm())
 
@@ -49,12 +46,9 @@ def paste(request: HttpRequest) -> HttpResponse:
     form = forms.PasteForm(request.POST)
     if form.is_valid():
         name = form.cleaned_data["name"] or "Pasted text"
-        try:
+        with blamed(form, "text"):
             kept = uploads.from_bytes(team, request.user, "pasted text", form.cleaned_data["text"].encode())
             job = imports.start_upload(kept, request.user, name, Source.PASTE)
-        except DatasetProblem as problem:
-            form.add_error("text", problem.message)
-        else:
             return redirect("datasets:import", job.pk)
     return upload_page(request, forms.UploadForm(), form)
 
@@ -89,10 +83,8 @@ def generate(request: HttpRequest) -> HttpResponse:
         return redirect(detail_url(importing.generate(team, request.user, **STARTER).dataset))
     form = forms.GenerateForm(request.POST) if request.method == "POST" else forms.GenerateForm()
     if request.method == "POST" and form.is_valid():
-        try:
+        with blamed(form):
             return redirect(detail_url(generated(request, team, form).dataset))
-        except DatasetProblem as problem:
-            form.add_error(problem.field if problem.field in form.fields else None, problem.message)
     task = request.POST.get("task") or request.GET.get("task") or "chain_sum"
     context = {
         "form": form,

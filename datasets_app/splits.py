@@ -21,7 +21,8 @@ CALLED = {
 
 def set_split(version: DatasetVersion, held_out: int, seed: int, validation: int = 0) -> None:
     """Raises DatasetProblem for an impossible size, and once a session uses the version."""
-    questions = rows.parts(version, mapping.section_of(version)).questions
+    version.split = {"seed": seed, "held_out": held_out, "validation": validation, "chosen": True}
+    questions = mapping.measure(version).questions
     if not 1 <= held_out <= questions // 2:
         raise DatasetProblem(
             f"Between 1 and {questions // 2:,} of the {questions:,} different questions can be held out, at most half.",
@@ -33,8 +34,6 @@ def set_split(version: DatasetVersion, held_out: int, seed: int, validation: int
             " different questions stay for training.",
             field="validation",
         )
-    version.split = {"seed": seed, "held_out": held_out, "validation": validation, "chosen": True}
-    mapping.measure(version)
     mapping.change(version)
 
 
@@ -43,16 +42,14 @@ def set_source_split(version: DatasetVersion, column: str, assigned: Mapping[str
 
     Raises DatasetProblem for an unknown column, a part without rows, and once a session uses the version.
     """
-    section = mapping.section_of(version)
     found = [value for value, _ in values(version, column)]
     version.split = {"seed": SPLIT_SEED, "column": column, **grouped(found, assigned), "chosen": True}
-    parts = rows.parts(version, section)
+    parts = mapping.measure(version)
     for part, numbers in (("train", parts.train), ("test", parts.held_out)):
         if not numbers:
             raise DatasetProblem(
                 f"No row that can be used is in the {part} part. Choose a value of “{column}” for it.", field="column"
             )
-    mapping.measure(version)
     mapping.change(version)
 
 

@@ -11,37 +11,34 @@ column that turns up late opens a new spool file, which MAX_COLUMNS bounds.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
-import hashlib
 import json
 import os
-import resource
 import shutil
 import sys
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from datasets_app import writing
 from datasets_app.limits import (
-    GROUP_BYTES,
-    GROUP_ROWS,
     HOPELESS_LINES,
     IMPORT_MEMORY_BYTES,
     MAX_COLUMNS,
     MAX_ROWS,
-    REJECTED_SHOWN,
+    bound_memory,
 )
-from datasets_app.problems import DatasetProblem
+from datasets_app.problems import DISK_FULL, DatasetProblem, is_full_disk
 from datasets_app.readers import encodings, opening
 from datasets_app.readers.cells import Column
 from datasets_app.readers.meter import Meter, Tell
 from datasets_app.readers.rows import Batch, Rejected, Source, Unusable, check_name, checked, shown
 from datasets_app.readers.streams import SuspectEncoding
+from datasets_app.tables import REJECTED, ROWS
 
-ROWS, REJECTED, SPOOL = "rows.parquet", "rejected.jsonl", "spool"
+SPOOL = "spool"
 
 
 class Spool:
@@ -118,38 +115,12 @@ def new_names(rows: list[dict[str, Any]], known: dict[str, Column]) -> list[str]
     return names
 
 
-class Rejects:
-    """Every line that was no row, in a file; the first ones for the report."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.count = 0
-        self.first: list[dict[str, Any]] = []
-        self.file: TextIO | None = None
-
-    def add(self, rejected: list[Rejected]) -> None:
-        if rejected and self.file is None:
-            self.file = open(self.path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        for line in rejected:
-            told = line._asdict()
-            self.count += 1
-            if len(self.first) < REJECTED_SHOWN:
-                self.first.append(told)
-            # Plain letters only: some readers take U+2028 for the end of a line.
-            print(json.dumps(told), file=self.file)
-
-    def close(self) -> None:
-        if self.file:
-            self.file.close()
-            self.file = None
-
-
 class Store:
     """One reading of a file into `folder`."""
 
     def __init__(self, folder: Path, meter: Meter) -> None:
         self.spool = Spool(folder / SPOOL)
-        self.rejects = Rejects(folder / REJECTED)
+        self.rejects = writing.Rejects(folder / REJECTED)
         self.meter = meter
         self.rows = 0
 
@@ -206,7 +177,7 @@ def store(path: Path, folder: Path, file_name: str, tell: Tell | None = None) ->
         if not kept.rows:
             raise DatasetProblem(nothing_usable(kept.rejects, source))
         meter.say("Writing the rows")
-        write_parquet(kept.spool, folder / ROWS, meter)
+        writing.write_rows(folder / ROWS, kept.spool.batches(), schema_of(kept.spool), meter.tick)
     except BaseException:
         (folder / ROWS).unlink(missing_ok=True)
         (folder / REJECTED).unlink(missing_ok=True)
@@ -244,13 +215,13 @@ def report(kept: Store, source: Source, target: Path) -> dict[str, Any]:
         "rejected_count": kept.rejects.count,
         "rejected": kept.rejects.first,
         "columns": [column.described(kept.rows) for column in kept.spool.columns.values()],
-        "sha256": digest(target),
+        "sha256": writing.digest(target),
         "bytes": target.stat().st_size,
         "source": source.told(),
     }
 
 
-def nothing_usable(rejects: Rejects, source: Source) -> str:
+def nothing_usable(rejects: writing.Rejects, source: Source) -> str:
     if not rejects.count:
         return f"The file has no usable row: {source.empty}"
     first, unit = rejects.first[0], source.unit
@@ -260,56 +231,11 @@ def nothing_usable(rejects: Rejects, source: Source) -> str:
     return f"The file has no usable row: {lines} rejected. {unit.title()} {first['line']:,}: {first['reason']}"
 
 
-def write_parquet(spool: Spool, target: Path, meter: Meter) -> None:
+def schema_of(spool: Spool) -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
-    schema = pa.schema([(c.name, types.get(c.type, pa.string())) for c in spool.columns.values()])
-    with open(target, "wb") as file:
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for table in groups(spool.batches(), schema):
-                writer.write_table(table, row_group_size=GROUP_ROWS)
-                meter.tick()
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def groups(batches: Iterator[Any], schema: Any) -> Iterator[Any]:
-    """Tables of at most GROUP_ROWS rows and little more than GROUP_BYTES, in order."""
-    import pyarrow as pa
-
-    held: list[Any] = []
-    rows = size = 0
-    for batch in batches:
-        for start in range(0, batch.num_rows, GROUP_ROWS):
-            part = cast(batch.slice(start, GROUP_ROWS), schema)
-            if held and (rows + part.num_rows > GROUP_ROWS or size + part.nbytes > GROUP_BYTES):
-                yield pa.Table.from_batches(held, schema)
-                held, rows, size = [], 0, 0
-            held.append(part)
-            rows, size = rows + part.num_rows, size + part.nbytes
-    if held:
-        yield pa.Table.from_batches(held, schema)
-
-
-def cast(batch: Any, schema: Any) -> Any:
-    import pyarrow as pa
-
-    held = set(batch.schema.names)
-    arrays = [batch.column(f.name).cast(f.type) if f.name in held else pa.nulls(batch.num_rows, f.type) for f in schema]
-    return pa.record_batch(arrays, schema=schema)
-
-
-def digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def bound_memory() -> None:
-    # macOS refuses this limit; there the other limits have to do.
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (IMPORT_MEMORY_BYTES, IMPORT_MEMORY_BYTES))
+    return pa.schema([(c.name, types.get(c.type, pa.string())) for c in spool.columns.values()])
 
 
 class WithoutPandas:
@@ -326,7 +252,7 @@ def say(message: dict[str, Any]) -> None:
 
 
 def main(path: Path, folder: Path, file_name: str) -> int:
-    bound_memory()
+    bound_memory(IMPORT_MEMORY_BYTES)
     sys.meta_path.insert(0, WithoutPandas())
     # Rows are never part of a cycle, and a collection after each few hundred of them takes a fifth of the time.
     gc.set_threshold(200_000)
@@ -352,8 +278,8 @@ def main(path: Path, folder: Path, file_name: str) -> int:
 
 
 def not_stored(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "o space left" in str(error):
-        return "The disk is full, so nothing was stored. Make room and try again."
+    if is_full_disk(error) or error.errno == errno.EFBIG or "o space left" in str(error):
+        return DISK_FULL
     return f"The rows could not be stored: {error.strerror or error}. Nothing was kept; try again."
 
 

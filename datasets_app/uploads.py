@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import errno
 import fcntl
 import hashlib
 import os
@@ -24,7 +23,7 @@ from accounts.models import AnyUser, Team
 from datasets_app import importing
 from datasets_app.limits import MAX_CHUNK_BYTES, MIB, UPLOAD_HOURS, readable
 from datasets_app.models import DatasetVersion, Upload
-from datasets_app.problems import DatasetProblem
+from datasets_app.problems import DatasetProblem, is_full_disk
 
 PIECE = MIB
 NAME_LENGTH = Upload._meta.get_field("file_name").max_length or 255
@@ -162,7 +161,7 @@ def taken_back(file: IO[bytes], offset: int) -> Iterator[None]:
         yield
     except OSError as error:
         file.truncate(offset)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full_disk(error):
             raise
         raise Refused(507, "The server's disk is full. What has arrived is kept: make room, then go on.") from error
     except BaseException:

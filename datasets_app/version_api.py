@@ -143,7 +143,12 @@ class Filter(DatasetView):
 
 def dry_json(run: versions.DryRun) -> dict[str, Any]:
     dropped = [{"reason": name, "title": filters.TITLES[name], "rows": count} for name, count in run.dropped.items()]
-    return {"looked_at": run.looked_at, "kept": run.kept, "dropped": dropped, "examples": run.examples}
+    return {
+        "looked_at": run.looked_at,
+        "kept": run.kept,
+        "dropped": dropped,
+        "examples": [line._asdict() for line in run.examples],
+    }
 
 
 class Remap(DatasetView):

@@ -15,7 +15,7 @@ from accounts.models import Role
 from datasets_app import filters, forms, importing, page_views, previews, versions
 from datasets_app.limits import DRY_RUN_ROWS
 from datasets_app.models import Dataset, DatasetVersion
-from datasets_app.page_views import detail_url, first_error, opened
+from datasets_app.page_views import blamed, detail_url, first_error, opened
 from datasets_app.problems import DatasetInUse, DatasetProblem
 from jobs.choices import JobStatus
 
@@ -96,11 +96,8 @@ def make(request: HttpRequest, pk: UUID) -> HttpResponse:
     version = opened(request, pk, Role.MEMBER)
     form = forms.FilterForm(request.POST)
     if form.is_valid():
-        try:
+        with blamed(form):
             job = versions.start_filter(version, request.user, form.filters)
-        except DatasetProblem as problem:
-            form.add_error(problem.field if problem.field in form.fields else None, problem.message)
-        else:
             return redirect("datasets:import", job.pk)
     return page_views.show(request, version, TAB, context(request, version, filter_form=form), status=400)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,14 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import AnyUser
-from datasets_app import filters, importing, imports, mapping, rows, tables
+from datasets_app import filters, importing, imports, mapping, rows, tables, writing
 from datasets_app.filters import Filters
-from datasets_app.limits import DRY_RUN_ROWS, GROUP_BYTES, GROUP_ROWS, REJECTED_SHOWN, REJECTED_TEXT
+from datasets_app.limits import DRY_RUN_ROWS, REJECTED_TEXT
 from datasets_app.models import DatasetVersion, Import, ImportKind
 from datasets_app.problems import DatasetProblem
+from datasets_app.readers.rows import Rejected
 from datasets_app.rows import Reading
+from datasets_app.tables import REJECTED, ROWS
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class DryRun:
     looked_at: int
     kept: int
     dropped: dict[str, int]
-    examples: list[dict[str, Any]]
+    examples: list[Rejected]
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
@@ -103,87 +104,64 @@ def origin(parent: DatasetVersion, by: AnyUser | None, **more: Any) -> dict[str,
 
 def write(version: DatasetVersion, codes: Any, folder: Path, tell: Callable[[int], None]) -> dict[str, Any]:
     """The kept rows and the list of dropped ones, as parsing.store_file leaves and describes them."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    shown: list[dict[str, Any]] = []
-    how = reading_of(version)
-    target = folder / importing.ROWS
-    with open(target, "wb") as file, open(folder / importing.REJECTED, "w", encoding="utf-8") as listed:
-        with (
-            pq.ParquetFile(version.path) as source,
-            pq.ParquetWriter(file, source.schema_arrow, compression="zstd") as out,
-        ):
-            kept = Kept(out)
-            for start, batch in tables.batches(version.path):
-                part = codes[start : start + batch.num_rows]
-                kept.add(batch.filter(pa.array(part == filters.KEPT)))
-                for line in dropped_lines(how, batch, start, part):
-                    listed.write(json.dumps(line, ensure_ascii=False) + "\n")
-                    shown += [line] if len(shown) < REJECTED_SHOWN else []
-                tell(start + batch.num_rows)
-            kept.flush()
-        for opened in (file, listed):
-            opened.flush()
-            os.fsync(opened.fileno())
-    return described(version, kept, target) | {"rejected": shown}
+    schema = pq.read_schema(version.path)
+    # There also when it is empty: it says that nothing was dropped.
+    (folder / REJECTED).touch()
+    with closing(writing.Rejects(folder / REJECTED)) as dropped:
+        sorted_out = SortedOut(version, codes, dropped, tell)
+        writing.write_rows(folder / ROWS, sorted_out.kept(), schema, lambda: None)
+    return sorted_out.described(folder / ROWS)
 
 
-class Kept:
-    """Rows that stay, written in groups of a useful size; counts the filled cells of each column."""
+class SortedOut:
+    """The rows of a version by their codes: gives those that stay and lists the others."""
 
-    def __init__(self, writer: Any) -> None:
-        self.writer = writer
-        self.waiting: list[Any] = []
+    def __init__(
+        self, version: DatasetVersion, codes: Any, dropped: writing.Rejects, tell: Callable[[int], None]
+    ) -> None:
+        self.version, self.codes, self.dropped, self.tell = version, codes, dropped, tell
+        self.how = reading_of(version)
         self.rows = 0
-        self.filled: dict[str, int] = {}
+        self.filled = dict.fromkeys((column["name"] for column in version.columns), 0)
 
-    def add(self, batch: Any) -> None:
-        if batch.num_rows:
-            self.waiting.append(batch)
-            self.rows += batch.num_rows
-            for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                self.filled[name] = self.filled.get(name, 0) + batch.num_rows - column.null_count
-        # A filter that keeps few rows of each batch must not make thousands of small row groups.
-        if sum(b.num_rows for b in self.waiting) >= GROUP_ROWS or sum(b.nbytes for b in self.waiting) > GROUP_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
+    def kept(self) -> Iterator[Any]:
         import pyarrow as pa
 
-        if self.waiting:
-            self.writer.write_table(pa.Table.from_batches(self.waiting), row_group_size=GROUP_ROWS)
-            self.waiting = []
+        for start, batch in tables.batches(self.version.path):
+            codes = self.codes[start : start + batch.num_rows]
+            self.drop(batch, start, codes)
+            kept = batch.filter(pa.array(codes == filters.KEPT))
+            self.rows += kept.num_rows
+            for name in self.filled:
+                self.filled[name] += kept.num_rows - kept.column(name).null_count
+            if kept.num_rows:
+                yield kept
+            self.tell(start + batch.num_rows)
+
+    def drop(self, batch: Any, start: int, codes: Any) -> None:
+        numbers = [start + place for place in codes.nonzero()[0].tolist()]
+        found = tables.picked(batch, start, numbers)
+        self.dropped.add([dropped_line(self.how, number, int(codes[number - start]), cells) for number, cells in found])
+
+    def described(self, target: Path) -> dict[str, Any]:
+        columns = [{**c, "filled": round(self.filled[c["name"]] / self.rows, 4)} for c in self.version.columns]
+        return {
+            "row_count": self.rows,
+            "rejected_count": self.dropped.count,
+            "rejected": self.dropped.first,
+            "columns": columns,
+            "sha256": writing.digest(target),
+            "bytes": target.stat().st_size,
+        }
 
 
-def described(version: DatasetVersion, kept: Kept, target: Path) -> dict[str, Any]:
-    with open(target, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    columns = [{**c, "filled": round(kept.filled.get(c["name"], 0) / kept.rows, 4)} for c in version.columns]
-    return {
-        "row_count": kept.rows,
-        "rejected_count": version.row_count - kept.rows,
-        "columns": columns,
-        "sha256": digest,
-        "bytes": target.stat().st_size,
-    }
-
-
-def dropped_lines(how: Reading | None, batch: Any, start: int, codes: Any) -> Iterator[dict[str, Any]]:
-    numbers = [start + place for place in codes.nonzero()[0].tolist()]
-    for number, cells in tables.picked(batch, start, numbers):
-        yield dropped_line(how, number, int(codes[number - start]), cells)
-
-
-def dropped_line(how: Reading | None, number: int, code: int, cells: dict[str, Any]) -> dict[str, Any]:
+def dropped_line(how: Reading | None, number: int, code: int, cells: dict[str, Any]) -> Rejected:
     """`line` is the row's number in the parent, from 1."""
     question = how.question(cells).strip() if how else ""
     shown = question or json.dumps(cells, ensure_ascii=False)
-    return {
-        "line": number + 1,
-        "reason": filters.SENTENCES[filters.REASONS[code - 1][0]],
-        "text": shown[:REJECTED_TEXT],
-    }
+    return Rejected(number + 1, filters.SENTENCES[filters.REASONS[code - 1][0]], shown[:REJECTED_TEXT])
 
 
 def reading_of(version: DatasetVersion) -> Reading | None:

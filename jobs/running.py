@@ -26,6 +26,7 @@ from jobs.models import Job
 
 MAX_ATTEMPTS = 3
 RING_AGAIN_SECONDS = 10.0
+REPORT_SECONDS = 0.5
 QUEUED, RUNNING = Q(status=JobStatus.QUEUED), Q(status=JobStatus.RUNNING)
 OPEN = Q(status__in=[JobStatus.QUEUED, JobStatus.RUNNING])
 
@@ -171,6 +172,20 @@ def report(job: Job, progress: float, message: str = "", **changes: Any) -> None
     """Raises Lost if this attempt does not count any more."""
     if not _mine(job).update(progress=round(min(max(progress, 0.0), 1.0), 4), message=message[:300], **changes):
         raise Lost
+
+
+def reporter(job: Job) -> Callable[..., None]:
+    """report() for a loop: it writes at most twice a second, but always the first and a new message."""
+    told_at, told = 0.0, ""
+
+    def tell(progress: float, message: str = "", **changes: Any) -> None:
+        nonlocal told_at, told
+        now = time.monotonic()
+        if now - told_at >= REPORT_SECONDS or message != told:
+            told_at, told = now, message
+            report(job, progress, message, **changes)
+
+    return tell
 
 
 def finish(job: Job, **changes: Any) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datasets_app import storing
+from datasets_app import limits, storing
 from datasets_app.problems import DatasetProblem
 
 ROWS: list[dict[str, Any]] = [
@@ -223,7 +223,7 @@ def run(kind: str, seed: int, count: int) -> dict[str, Any]:
 
 def main() -> None:
     kind, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    storing.bound_memory()
+    limits.bound_memory(limits.IMPORT_MEMORY_BYTES)
     sys.meta_path.insert(0, storing.WithoutPandas())
     sys.stdout.write(json.dumps(run(kind, seed, count)) + "\n")
 

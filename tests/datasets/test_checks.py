@@ -300,11 +300,11 @@ def test_progress_is_written_and_a_lost_check_ends_at_once(
     version: DatasetVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check = claimed(version)
-    tell = checking.teller(check)
+    tell = running.reporter(check)
     tell(0.4, "Looking")
     check.refresh_from_db()
     assert (check.progress, check.message) == (0.4, "Looking")
-    monkeypatch.setattr(checking, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(running, "REPORT_SECONDS", 0)
     checks.cancel(check)
     with pytest.raises(running.Lost):
         tell(0.5, "Looking")

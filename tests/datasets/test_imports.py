@@ -189,7 +189,7 @@ def test_progress_is_written_at_most_twice_a_second(queued: Queue) -> None:
     assert now(job).rows == 1
     progress(60, 60, 100, "Writing")
     assert (now(job).rows, now(job).message) == (60, "Writing"), "a new message is told at once"
-    time.sleep(imports.REPORT_SECONDS)
+    time.sleep(running.REPORT_SECONDS)
     progress(70, 70, 100, "Writing")
     assert now(job).rows == 70
 

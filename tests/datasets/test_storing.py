@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from datasets_app import storing, tables
+from datasets_app import storing, tables, writing
 from datasets_app.readers import streams
 from tests.datasets.conftest import jsonl
 from tests.datasets.storing import problem, stored
@@ -72,7 +72,7 @@ def test_a_page_reads_little_however_large_the_file_is(tmp_path: Path, monkeypat
 
     assert groups_of(*({"n": number} for number in range(25_001)))[0] == 10_000
     assert max(groups_of(*({"n": number} for number in range(25_001)))) == 10_000
-    monkeypatch.setattr(storing, "GROUP_BYTES", 300_000)
+    monkeypatch.setattr(writing, "GROUP_BYTES", 300_000)
     monkeypatch.setattr(streams, "CHUNK", 100_000)
     assert max(groups_of(*({"t": "x" * 10_000} for _ in range(100)))) <= 40
 
@@ -134,7 +134,7 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storing, "write_parquet", full)
+    monkeypatch.setattr(writing, "write_rows", full)
     with pytest.raises(OSError, match="No space"):
         stored(tmp_path, jsonl({"a": 1}) + b"bad\n")
 

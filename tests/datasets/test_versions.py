@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from accounts.models import Team
-from datasets_app import importing, imports, mapping, rows, sources, splits, tables, versions
+from datasets_app import importing, imports, mapping, rows, sources, splits, tables, versions, writing
 from datasets_app.filters import RANDOM, TITLES, Filters, words
 from datasets_app.models import Dataset, DatasetVersion, Import
 from datasets_app.problems import DatasetInUse, DatasetProblem
@@ -178,7 +178,7 @@ def test_rows_of_many_groups_are_filtered_into_groups_of_a_useful_size(
     import pyarrow.parquet as pq
 
     monkeypatch.setattr(tables, "BATCH_ROWS", 16)
-    monkeypatch.setattr(versions, "GROUP_ROWS", 32)
+    monkeypatch.setattr(writing, "GROUP_ROWS", 32)
     version = imported(*({**row, "even": n % 2} for n, row in enumerate(sums(300))))
     made = filtered(version, search="1", search_column="even", search_how="is")
     assert [row["even"] for row in cells(made)] == [1] * 150
