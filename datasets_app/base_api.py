@@ -32,8 +32,17 @@ BODY_BYTES = 4 * MAX_PASTED_BYTES
 MAX_LISTED = 1000
 
 
-class DatasetView(APIView):
-    """A DatasetProblem is answered with its sentence, and a body that is too large before it is read."""
+class ProblemView(APIView):
+    """A DatasetProblem is answered with its sentence."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, DatasetProblem):
+            return refusal(exc)
+        return super().handle_exception(exc)
+
+
+class DatasetView(ProblemView):
+    """A body that is too large is refused before it is read."""
 
     body_bytes = BODY_BYTES
 
@@ -45,11 +54,6 @@ class DatasetView(APIView):
 
     def too_large(self) -> str:
         return f"A request to this address has at most {readable(self.body_bytes)}. {BIG_FILES}"
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, DatasetProblem):
-            return refusal(exc)
-        return super().handle_exception(exc)
 
 
 BIG_FILES = "Send larger files in pieces, with tus on /api/datasets/uploads."

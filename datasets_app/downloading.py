@@ -14,9 +14,11 @@ from typing import Any, BinaryIO
 from django.conf import settings
 from django.utils.text import slugify
 
+from datasets_app.extracting import REJECTED_COLUMNS
 from datasets_app.models import DatasetVersion
 from datasets_app.searching import Query
 from loracraft import spreadsheets
+from loracraft.streaming import blocks
 
 BLOCK = 1 << 18
 FORMATS = {
@@ -59,9 +61,9 @@ def rejected(version: DatasetVersion, format: str) -> AsyncIterator[bytes]:
 async def remembered(lines: list[dict[str, Any]], format: str) -> AsyncIterator[bytes]:
     """The few that the report holds, of versions from before all were kept."""
     if format == "csv":
-        yield spreadsheets.csv_line(["line", "reason", "text"]).encode()
+        yield spreadsheets.csv_line(REJECTED_COLUMNS).encode()
     for line in lines:
-        cells = [line.get(name) for name in ("line", "reason", "text")]
+        cells = [line.get(name) for name in REJECTED_COLUMNS]
         yield (
             spreadsheets.csv_line(cells) if format == "csv" else json.dumps(line, ensure_ascii=False) + "\n"
         ).encode()
@@ -71,15 +73,6 @@ def file_name(version: DatasetVersion, ending: str, *more: str) -> str:
     """Made of letters, digits and dashes alone, whatever the dataset is called."""
     name = slugify(version.dataset.name)[:60].strip("-") or "dataset"
     return "-".join([name, f"v{version.number}", *filter(None, more)]) + f".{ending}"
-
-
-async def blocks(path: Path) -> AsyncIterator[bytes]:
-    file = await asyncio.to_thread(path.open, "rb")
-    try:
-        while block := await asyncio.to_thread(file.read, BLOCK):
-            yield block
-    finally:
-        await asyncio.to_thread(file.close)
 
 
 async def extracted(request: dict[str, Any]) -> AsyncIterator[bytes]:

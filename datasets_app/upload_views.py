@@ -21,14 +21,14 @@ from rest_framework.views import APIView
 from accounts import access
 from accounts.models import Role
 from datasets_app import imports, uploads
+from datasets_app.base_api import ID, ProblemView
 from datasets_app.models import Import, Upload
-from datasets_app.problems import DatasetProblem
 
 VERSION = "1.0.0"
 BODY = "application/offset+octet-stream"
 
 
-class TusView(APIView):
+class TusView(ProblemView):
     """Every refusal is a sentence, and every answer names the protocol's version."""
 
     # Bodies are read by the verb, piece by piece.
@@ -40,21 +40,9 @@ class TusView(APIView):
         if asked != VERSION and request.method != "OPTIONS":
             raise uploads.Refused(412, f"This server speaks tus {VERSION}, not {asked}.")
 
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, DatasetProblem):
-            return refusal(exc)
-        return super().handle_exception(exc)
-
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response["Tus-Resumable"] = response["Tus-Version"] = VERSION
         return super().finalize_response(request, response, *args, **kwargs)
-
-
-def refusal(problem: DatasetProblem) -> Response:
-    code = problem.status if isinstance(problem, uploads.Refused) else status.HTTP_400_BAD_REQUEST
-    response = Response({"error": problem.message, "fields": {}}, code)
-    response.exception = True
-    return response
 
 
 class UploadList(TusView):
@@ -106,15 +94,12 @@ class UploadDetail(TusView):
         return access.get_or_404(Upload, request.user, pk, Role.MEMBER)
 
 
-class UploadImport(APIView):
+class UploadImport(ProblemView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Starts the import of a finished upload, once; `name` is the dataset's, the file's if left out."""
         upload = access.get_or_404(Upload, request.user, pk, Role.MEMBER)
-        try:
-            given = request.data if isinstance(request.data, dict) else {}
-            job = imports.start_upload(upload, request.user, str(given.get("name") or ""))
-        except DatasetProblem as problem:
-            return refusal(problem)
+        given = request.data if isinstance(request.data, dict) else {}
+        job = imports.start_upload(upload, request.user, str(given.get("name") or ""))
         return Response(as_json(job), status.HTTP_201_CREATED)
 
 
@@ -203,7 +188,6 @@ def parse_metadata(header: str) -> dict[str, str]:
     return found
 
 
-ID = "(?P<pk>[0-9a-f-]{36})"
 routes = [
     re_path(r"^datasets/uploads/?$", UploadList.as_view(), name="api-uploads"),
     re_path(rf"^datasets/uploads/{ID}/?$", UploadDetail.as_view(), name="api-upload"),

@@ -1,4 +1,4 @@
-"""Streams artefacts in constant memory, with ranges: Django reads a FileResponse into memory under ASGI."""
+"""Answers with artefacts: whole, in ranges, or zipped while they are sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import http_date
 
-BLOCK = 1 << 20
+from loracraft.streaming import BLOCK, blocks
+
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -69,20 +70,6 @@ def wanted_range(header: str, size: int) -> tuple[int, int] | None:
     if first >= size:
         raise Unsatisfiable
     return first, last
-
-
-async def blocks(path: Path, first: int, length: int) -> AsyncIterator[bytes]:
-    stream = await asyncio.to_thread(path.open, "rb")
-    try:
-        await asyncio.to_thread(stream.seek, first)
-        while length > 0:
-            block = await asyncio.to_thread(stream.read, min(BLOCK, length))
-            if not block:
-                return
-            length -= len(block)
-            yield block
-    finally:
-        await asyncio.to_thread(stream.close)
 
 
 def zip_response(files: list[tuple[Path, str]], name: str) -> HttpResponseBase:
