@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Self
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from rewards import functions  # noqa: F401
-from rewards.registry import REGISTRY, Parameters, RewardError, RewardFunction, Sample, Score
+from rewards.formula import Formula
+from rewards.registry import REGISTRY, Parameters, RewardError, RewardFunction, Sample, Score, Verdict
 
 # Longer than any answer that a model of ours can give; what is beyond it is refused before a pattern runs over it.
 MAX_CHARACTERS = 400_000
+LARGEST = 1e6
+
+Normalise = Literal["none", "weights", "range"]
 
 
 class Part(BaseModel):
+    """One function with its weight.
+
+    `gate`: below this score of the part, the whole answer gets the composition's `gated_total`.
+    `clip`: the part's score is brought into this range before it is weighted.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=80)
     function: str
     weight: float = Field(1.0, ge=-1000, le=1000, allow_inf_nan=False)
     parameters: dict[str, Any] = Field(default_factory=dict)
+    gate: float | None = Field(None, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)
+    clip: tuple[float, float] | None = None
     _parsed: Parameters = PrivateAttr()
 
     @model_validator(mode="after")
@@ -29,42 +43,112 @@ class Part(BaseModel):
         if self.function not in REGISTRY:
             raise ValueError(f"There is no reward function {self.function!r}. Known: {', '.join(sorted(REGISTRY))}.")
         self._parsed = self.definition.parameters.model_validate(self.parameters)
+        if self.clip and not (all(map(math.isfinite, self.clip)) and self.clip[0] < self.clip[1]):
+            raise ValueError("clip: give the lower limit first, then a higher one.")
+        if self.gate is not None and not self.definition.minimum < self.gate <= self.definition.maximum:
+            raise ValueError(
+                f"gate: a limit that {self.function} can pass and fail is above {self.definition.minimum:g}"
+                f" and at most {self.definition.maximum:g}."
+            )
         return self
 
     @property
     def definition(self) -> RewardFunction:
         return REGISTRY[self.function]
 
-    def score(self, sample: Sample) -> Score:
-        """Raises RewardError for anything but a number between the function's minimum and maximum."""
+    @property
+    def parsed(self) -> Parameters:
+        return self._parsed
+
+    @property
+    def low(self) -> float:
+        return self.clipped(self.definition.minimum)
+
+    @property
+    def high(self) -> float:
+        return self.clipped(self.definition.maximum)
+
+    def clipped(self, value: float) -> float:
+        return value if self.clip is None else min(max(value, self.clip[0]), self.clip[1])
+
+    def holds(self, value: float) -> bool:
+        return self.gate is None or value >= self.gate
+
+    def judge(self, samples: Sequence[Sample]) -> list[Verdict]:
+        """A verdict for each sample: anything but a number between the function's minimum and maximum is an error."""
+        return [self._checked(verdict) for verdict in self._verdicts(samples)]
+
+    def _verdicts(self, samples: Sequence[Sample]) -> Sequence[Verdict]:
+        if self.definition.score_all is None:
+            return [self._one(sample) for sample in samples]
         try:
-            score = self.definition.score(sample, self._parsed)
-            value = float(score.value)
-        except RewardError:
-            raise
+            verdicts = self.definition.score_all(samples, self._parsed)
+        except RewardError as error:
+            return [error] * len(samples)
         except Exception as error:
-            raise RewardError(f"{self.function} failed: {type(error).__name__}: {error}"[:300]) from error
+            return [self._failed(error)] * len(samples)
+        if len(verdicts) != len(samples):
+            return [RewardError(f"{self.function} gave {len(verdicts)} verdicts on {len(samples)} answers.")] * len(
+                samples
+            )
+        return verdicts
+
+    def _one(self, sample: Sample) -> Verdict:
+        assert self.definition.score is not None
+        try:
+            return self.definition.score(sample, self._parsed)
+        except RewardError as error:
+            return error
+        except Exception as error:
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> RewardError:
+        return RewardError(f"{self.function} failed: {type(error).__name__}: {error}"[:300])
+
+    def _checked(self, verdict: Verdict) -> Verdict:
+        if isinstance(verdict, RewardError):
+            return verdict
         low, high = self.definition.minimum, self.definition.maximum
+        try:
+            value = float(verdict.value)
+        except (AttributeError, TypeError, ValueError) as error:
+            return self._failed(error)
         if not (math.isfinite(value) and low <= value <= high):
-            raise RewardError(f"{self.function} gave {value}, which is not between {low:g} and {high:g}.")
-        return Score(value, score.feedback)
+            return RewardError(f"{self.function} gave {value}, which is not between {low:g} and {high:g}.")
+        return Score(value, verdict.feedback)
 
 
 @dataclass(frozen=True)
 class Result:
-    """`total` is the weighted sum, or None if any part could not judge. `correct` is None where nothing judges it."""
+    """`total` is None if a part could not judge. `correct` is None where nothing judges the answer.
+
+    `parts` are the functions' own scores. `gate` names the part whose gate closed. `seconds` are each part's share of
+    the time that its batch took.
+    """
 
     total: float | None
     parts: dict[str, float | None]
     errors: dict[str, str]
     feedback: dict[str, str]
     correct: bool | None
+    gate: str = ""
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
 
 class Composition(BaseModel):
+    """How the parts make one number: a weighted sum, or `formula` over the names of the parts.
+
+    `normalise` brings the sum to a common scale: "weights" divides it by the weights, "range" maps worst to 0 and
+    best to 1. A closed gate gives `gated_total` whatever else the answer earned.
+    """
+
     model_config = ConfigDict(extra="forbid")
 
     parts: list[Part] = Field(min_length=1, max_length=50)
+    normalise: Normalise = "none"
+    formula: str = Field("", max_length=2000)
+    gated_total: float = Field(0.0, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)
+    _formula: Formula | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def names_differ(self) -> Self:
@@ -73,35 +157,109 @@ class Composition(BaseModel):
             raise ValueError("Two parts have the same name: give each its own.")
         return self
 
+    @model_validator(mode="after")
+    def formula_computes(self) -> Self:
+        if not self.formula.strip():
+            return self
+        if self.normalise != "none":
+            raise ValueError("normalise: a formula makes the total itself. Choose one of the two.")
+        self._formula = Formula(self.formula, {part.name for part in self.parts})
+        unused = [part.name for part in self.parts if part.name not in self._formula.used and part.gate is None]
+        if unused:
+            raise ValueError(f"formula: it does not use {', '.join(unused)}. Name them, or remove these parts.")
+        return self
+
     @property
     def needs_reference(self) -> bool:
         return any(part.definition.needs_reference for part in self.parts)
 
     @property
-    def judges_answer(self) -> bool:
-        """False: form alone earns the full reward, so a model can learn to say nothing right."""
-        return any(part.definition.judges_answer and part.weight > 0 for part in self.parts)
+    def columns(self) -> list[str]:
+        """The dataset columns that the parts read, beside question and reference."""
+        return sorted({column for part in self.parts for column in part.parsed.columns()})
 
     @property
-    def best_total(self) -> float:
-        return sum(max(p.weight * p.definition.maximum, p.weight * p.definition.minimum) for p in self.parts)
+    def judges_answer(self) -> bool:
+        """False: form alone earns the full reward, so a model can learn to say nothing right."""
+        return any(part.definition.judges_answer and (part.weight > 0 or self._formula) for part in self.parts)
+
+    @property
+    def unavailable(self) -> list[str]:
+        """Why parts can't be used on this machine."""
+        return [f"{part.name}: {why}" for part in self.parts if (why := part.definition.unavailable())]
+
+    @property
+    def best_total(self) -> float | None:
+        """None where a formula decides: its best is not known without searching for it."""
+        return None if self._formula else self._scaled(self._best)
+
+    @property
+    def worst_total(self) -> float | None:
+        if self._formula:
+            return None
+        worst = self._scaled(self._worst)
+        return min(worst, self.gated_total) if any(part.gate is not None for part in self.parts) else worst
+
+    @property
+    def _best(self) -> float:
+        return sum(max(p.weight * p.high, p.weight * p.low) for p in self.parts)
+
+    @property
+    def _worst(self) -> float:
+        return sum(min(p.weight * p.high, p.weight * p.low) for p in self.parts)
 
     def score(self, sample: Sample) -> Result:
-        values: dict[str, float | None] = {}
-        errors: dict[str, str] = {}
-        feedback: dict[str, str] = {}
-        too_long = _too_long(sample)
+        return self.score_all([sample])[0]
+
+    def score_all(self, samples: Sequence[Sample]) -> list[Result]:
+        """One result a sample, in order. A part judges all of them at once, so that services see batches."""
+        too_long = [_too_long(sample) for sample in samples]
+        fitting = [sample for sample, message in zip(samples, too_long, strict=True) if not message]
+        judged: dict[str, list[Verdict]] = {}
+        seconds: dict[str, float] = {}
         for part in self.parts:
+            began = time.perf_counter()
+            verdicts = iter(part.judge(fitting) if fitting else [])
+            seconds[part.name] = (time.perf_counter() - began) / max(len(fitting), 1)
+            judged[part.name] = [RewardError(message) if message else next(verdicts) for message in too_long]
+        return [
+            self._result({name: verdicts[i] for name, verdicts in judged.items()}, seconds) for i in range(len(samples))
+        ]
+
+    def _result(self, verdicts: dict[str, Verdict], seconds: dict[str, float]) -> Result:
+        values = {name: v.value if isinstance(v, Score) else None for name, v in verdicts.items()}
+        errors = {name: str(v) for name, v in verdicts.items() if isinstance(v, RewardError)}
+        feedback = {name: v.feedback for name, v in verdicts.items() if isinstance(v, Score)}
+        gate = self._closed_gate(values)
+        total = None
+        if gate:
+            total = self.gated_total
+        elif not errors:
             try:
-                if too_long:
-                    raise RewardError(too_long)
-                score = part.score(sample)
+                total = self._total({name: value for name, value in values.items() if value is not None})
             except RewardError as error:
-                values[part.name], errors[part.name] = None, str(error)
-            else:
-                values[part.name], feedback[part.name] = score.value, score.feedback
-        total = None if errors else sum(part.weight * (values[part.name] or 0.0) for part in self.parts)
-        return Result(total, values, errors, feedback, self._correct(values))
+                errors["formula"] = str(error)
+        return Result(total, values, errors, feedback, self._correct(values), gate, seconds)
+
+    def _closed_gate(self, values: dict[str, float | None]) -> str:
+        for part in self.parts:
+            value = values[part.name]
+            if value is not None and not part.holds(value):
+                return part.name
+        return ""
+
+    def _total(self, values: dict[str, float]) -> float:
+        clipped = {part.name: part.clipped(values[part.name]) for part in self.parts}
+        if self._formula:
+            return self._formula.value(clipped)
+        return self._scaled(sum(part.weight * clipped[part.name] for part in self.parts))
+
+    def _scaled(self, total: float) -> float:
+        if self.normalise == "weights":
+            return total / (sum(abs(part.weight) for part in self.parts) or 1.0)
+        if self.normalise == "range":
+            return (total - self._worst) / ((self._best - self._worst) or 1.0)
+        return total
 
     def _correct(self, values: dict[str, float | None]) -> bool | None:
         judged = [(values[p.name], p.definition.maximum) for p in self.parts if p.definition.judges_answer]

@@ -61,8 +61,17 @@ def part_views(composition: Composition) -> list[PartView]:
 
 
 def formula(composition: Composition) -> str:
-    terms = [f"{part.weight:g} × {part.name}" for part in composition.parts]
-    return "Total = " + " + ".join(terms).replace("+ -", "− ")
+    """How the total is made, as a sentence of arithmetic."""
+    if composition.formula:
+        text = composition.formula
+    else:
+        text = " + ".join(f"{part.weight:g} × {part.name}" for part in composition.parts).replace("+ -", "− ")
+    text = {"weights": f"({text}) ÷ weights", "range": f"({text}) from 0 (worst) to 1 (best)"}.get(
+        composition.normalise, text
+    )
+    gates = [f"{part.name} < {part.gate:g}" for part in composition.parts if part.gate is not None]
+    unless = f"; {composition.gated_total:g} if {' or '.join(gates)}" if gates else ""
+    return f"Total = {text}{unless}"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Case(BaseModel):
 
     instruction: str
     reference: str | None = None
+    columns: dict[str, Any] = Field(default_factory=dict)
     markers: dict[Literal["reasoning_start", "reasoning_end", "solution_start", "solution_end"], str] = Field(
         default_factory=dict
     )
@@ -72,8 +73,9 @@ def run(composition: Composition, cases: list[dict[str, Any]]) -> list[CaseRun]:
 
 def _run_case(composition: Composition, case: Case) -> CaseRun:
     markers = Markers(**case.markers)
-    judged = []
-    for answer in case.answers:
-        sample = Sample(case.instruction, answer.text, case.reference, markers=markers)
-        judged.append(Judged(answer.text, answer.rank, answer.label, composition.score(sample)))
+    samples = [
+        Sample(case.instruction, answer.text, case.reference, dict(case.columns), markers) for answer in case.answers
+    ]
+    results = composition.score_all(samples)
+    judged = [Judged(a.text, a.rank, a.label, result) for a, result in zip(case.answers, results, strict=True)]
     return CaseRun(case.instruction, case.reference or "", judged)

@@ -29,12 +29,20 @@ class RewardChoice(Protocol):
     def preset_name(self) -> str | None: ...
     @property
     def parts(self) -> Iterable[Any]: ...
+    @property
+    def normalise(self) -> str: ...
+    @property
+    def formula(self) -> str: ...
+    @property
+    def gated_total(self) -> float: ...
 
 
 def composition_for(team: Team | None, section: RewardChoice) -> Composition:
     """Raises PresetMissing."""
     if section.type == "custom":
-        return _composition({"parts": [part.model_dump() for part in section.parts]}, "The custom reward")
+        parts = [part.model_dump() for part in section.parts]
+        shared = {name: getattr(section, name) for name in ("normalise", "formula", "gated_total")}
+        return _composition({"parts": parts, **shared}, "The custom reward")
     return named(team, section.preset_name or "")
 
 

@@ -6,9 +6,9 @@ A function gets one sample and its parameters and returns a Score between its mi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -53,8 +53,15 @@ class Score:
     feedback: str = ""
 
 
+Verdict = Score | RewardError
+
+
 class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    def columns(self) -> list[str]:
+        """The dataset columns beside question and reference that the function reads."""
+        return []
 
 
 class NoParameters(Parameters):
@@ -70,35 +77,57 @@ class Example:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
+def always() -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class RewardFunction:
+    """`score` judges one sample; `score_all`, in its place, a batch: one verdict a sample, in order.
+
+    `unavailable` says why the function can't be used on this machine, or nothing.
+    """
+
     name: str
     title: str
     help: str
     category: str
     parameters: type[Parameters]
-    score: Callable[[Sample, Any], Score]
+    score: Callable[[Sample, Any], Score] | None = None
+    score_all: Callable[[Sequence[Sample], Any], Sequence[Verdict]] | None = None
     minimum: float = 0.0
     maximum: float = 1.0
     judges_answer: bool = False
     needs_reference: bool = False
+    unavailable: Callable[[], str] = always
     examples: tuple[Example, ...] = ()
 
 
 REGISTRY: dict[str, RewardFunction] = {}
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def reward_function(
     *, title: str, category: str, parameters: type[Parameters] = NoParameters, **traits: Any
-) -> Callable[[Callable[[Sample, Any], Score]], Callable[[Sample, Any], Score]]:
+) -> Callable[[F], F]:
     """Registers the decorated function under its own name; its docstring's first line is the help text."""
+    return _registering("score", title=title, category=category, parameters=parameters, **traits)
 
-    def register(score: Callable[[Sample, Any], Score]) -> Callable[[Sample, Any], Score]:
-        name = score.__name__
+
+def batch_reward_function(
+    *, title: str, category: str, parameters: type[Parameters] = NoParameters, **traits: Any
+) -> Callable[[F], F]:
+    """The same for a function that judges many samples at once: a service, a model, a process of its own."""
+    return _registering("score_all", title=title, category=category, parameters=parameters, **traits)
+
+
+def _registering(how: str, **traits: Any) -> Callable[[F], F]:
+    def register(function: F) -> F:
+        name = function.__name__
         if name in REGISTRY:
             raise ValueError(f"Two reward functions are called {name}.")
-        help_text = (score.__doc__ or "").strip().split("\n")[0]
-        REGISTRY[name] = RewardFunction(name, title, help_text, category, parameters, score, **traits)
-        return score
+        help_text = (function.__doc__ or "").strip().split("\n")[0]
+        REGISTRY[name] = RewardFunction(name=name, help=help_text, **(traits | {how: function}))
+        return function
 
     return register

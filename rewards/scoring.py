@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from rewards.composition import Composition
+from rewards.composition import Composition, Result
 from rewards.registry import Markers, Sample
 
+BATCH = 64
 KNOWN = ("instruction", "response", "reference", "tokens")
 
 
@@ -57,12 +59,13 @@ def _text(value: Any) -> str | None:
 
 
 def score(composition: Composition, rows: Iterable[Sample | RowScore]) -> Iterator[RowScore]:
-    for row in rows:
-        yield row if isinstance(row, RowScore) else _score(composition, row)
+    rows = iter(rows)
+    while batch := list(islice(rows, BATCH)):
+        scored = iter(composition.score_all([row for row in batch if isinstance(row, Sample)]))
+        yield from (row if isinstance(row, RowScore) else _row_score(next(scored)) for row in batch)
 
 
-def _score(composition: Composition, sample: Sample) -> RowScore:
-    result = composition.score(sample)
+def _row_score(result: Result) -> RowScore:
     return RowScore(
         total=result.total,
         parts=result.parts,

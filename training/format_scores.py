@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from datasets_app.prompt_templates import Verdict
+from rewards.composition import Part
 from rewards.functions import form
 from rewards.registry import REGISTRY, Markers, RewardError, Sample
 
@@ -18,10 +19,8 @@ def judge(markers: Mapping[str, str], answer: str) -> list[Verdict]:
 
 
 def verdict(name: str, sample: Sample) -> Verdict | None:
-    function = REGISTRY[name]
-    try:
-        score = function.score(sample, function.parameters())
-    except RewardError:
+    found = Part(name=name, function=name).judge([sample])[0]
+    if isinstance(found, RewardError):
         # Without solution markers there is nothing for it to judge.
         return None
-    return Verdict(function.title, score.value, score.feedback)
+    return Verdict(REGISTRY[name].title, found.value, found.feedback)

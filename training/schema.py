@@ -351,6 +351,8 @@ class RewardPart(Section):
     function: str = Field(min_length=1, max_length=80)
     weight: float = Field(1.0, ge=-1000, le=1000)
     parameters: dict[str, Any] = Field(default_factory=dict)
+    gate: float | None = None
+    clip: tuple[float, float] | None = None
 
 
 class RewardSection(Section):
@@ -359,6 +361,13 @@ class RewardSection(Section):
     )
     preset_name: str | None = setting("math", "Preset", "Slug of a preset.", level=RECOMMENDED, max_length=80)
     parts: list[RewardPart] = setting([], "Parts", "For type custom: functions with weights.", max_length=50)
+    normalise: Literal["none", "weights", "range"] = setting(
+        "none", "Normalise", "For type custom: divide the total by the weights, or bring worst and best to 0 and 1."
+    )
+    formula: str = setting(
+        "", "Formula", "For type custom: arithmetic over the names of the parts, in place of the sum.", max_length=2000
+    )
+    gated_total: float = setting(0.0, "Gated total", "For type custom: the total of an answer that fails a gate.")
 
     @model_validator(mode="after")
     def one_of_both(self) -> Self:

@@ -122,3 +122,135 @@ def test_scoring_needs_neither_django_nor_torch():
         "print([m for m in ('django', 'torch', 'sympy', 'pandas') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+WRONG = Sample("What is 12 + 7?", "<SOLUTION>9</SOLUTION>", "19", markers=MARKERS)
+FORMLESS = Sample("What is 12 + 7?", "19", "19", markers=MARKERS)
+
+
+def gated(**more) -> Composition:
+    form = {"name": "form", "function": "solution_markers", "weight": 0.5, "gate": 1.0}
+    return Composition.model_validate({"parts": [{"name": "answer", "function": "math_answer"}, form], **more})
+
+
+def test_a_closed_gate_decides_the_total_whatever_else_was_earned():
+    result = gated().score(FORMLESS)
+    assert (result.total, result.gate, result.parts["answer"]) == (0.0, "form", 1.0)
+    assert gated(gated_total=-1).score(FORMLESS).total == -1.0
+    assert gated().score(RIGHT).total == 1.5 and gated().score(RIGHT).gate == ""
+
+
+def test_a_closed_gate_decides_even_where_another_part_could_not_judge():
+    """The answer lost its form: that is known, whether or not there is a reference."""
+    result = gated().score(Sample("What is 12 + 7?", "19", None, markers=MARKERS))
+    assert result.total == 0.0 and "answer" in result.errors
+
+
+def test_a_gate_that_could_not_judge_is_an_error():
+    assert gated().score(Sample("What is 12 + 7?", "19", "19")).total is None
+
+
+def test_a_part_is_clipped_before_it_is_weighted():
+    made = Composition.model_validate(
+        {"parts": [{"name": "length", "function": "length", "weight": 2.0, "clip": [0.2, 0.6]}]}
+    )
+    assert (made.score(RIGHT).total, made.score(Sample("?", "", "19")).total) == (1.2, 0.4)
+    assert made.score(RIGHT).parts == {"length": 1.0}, "the part's own score stays visible"
+    assert (made.best_total, made.worst_total) == (1.2, 0.4)
+
+
+def test_a_total_can_be_divided_by_the_weights():
+    assert gated(normalise="weights").score(RIGHT).total == 1.0
+
+
+def test_a_total_can_run_from_the_worst_to_the_best():
+    parts = [
+        {"name": "answer", "function": "math_answer", "weight": 2.0},
+        {"name": "form", "function": "solution_markers", "weight": -1.0},
+    ]
+    made = Composition.model_validate({"parts": parts, "normalise": "range"})
+    assert made.score(FORMLESS).total == 1.0
+    assert made.score(WRONG).total == 0.0
+    assert (made.worst_total, made.best_total) == (0.0, 1.0)
+
+
+def test_a_formula_takes_the_place_of_the_sum():
+    made = gated(formula="answer * (1 + form)")
+    assert (made.score(RIGHT).total, made.score(WRONG).total) == (2.0, 0.0)
+    assert made.best_total is None and made.judges_answer
+
+
+def test_a_formula_without_a_value_is_an_error():
+    result = gated(formula="form / answer").score(WRONG)
+    assert result.total is None and "no value" in result.errors["formula"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"formula": "answer + nothing"}, "nothing, which is no part"),
+        ({"formula": "form * 2"}, "does not use answer"),
+        ({"formula": "answer + form", "normalise": "range"}, "normalise"),
+        ({"normalise": "twice"}, "normalise"),
+        ({"gated_total": float("nan")}, "gated_total"),
+    ],
+)
+def test_wrong_totals_are_refused(more, message):
+    with pytest.raises(ValidationError, match=message):
+        gated(**more)
+
+
+@pytest.mark.parametrize(
+    "more", [{"gate": 0.0}, {"gate": 1.5}, {"clip": [1, 0]}, {"clip": [0, float("inf")]}, {"clip": [0]}]
+)
+def test_a_gate_or_clip_that_can_do_nothing_is_refused(more):
+    with pytest.raises(ValidationError, match=r"gate|clip"):
+        Composition.model_validate({"parts": [{"name": "a", "function": "math_answer", **more}]})
+
+
+@pytest.fixture
+def in_batches(monkeypatch):
+    def register(score_all):
+        function = RewardFunction("batch", "Batch", "", "Test", NoParameters, score_all=score_all)
+        monkeypatch.setitem(REGISTRY, "batch", function)
+        return composition(("batch", "batch", 1.0))
+
+    return register
+
+
+def test_a_batch_function_is_called_once_for_all_answers(in_batches):
+    sizes = []
+
+    def score_all(samples, parameters):
+        sizes.append(len(samples))
+        return [RewardError("No.") if sample.response == "no" else Score(0.5) for sample in samples]
+
+    results = in_batches(score_all).score_all([Sample("?", "yes"), Sample("?", "no"), Sample("?", "yes")])
+    assert sizes == [3]
+    assert [result.total for result in results] == [0.5, None, 0.5]
+    assert results[1].errors == {"batch": "No."}
+
+
+@pytest.mark.parametrize(
+    ("score_all", "message"),
+    [
+        (lambda samples, _: [Score(1.0)], "1 verdicts on 2"),
+        (lambda samples, _: [None, None], "AttributeError"),
+        (raise_key_error, "KeyError"),
+        (refuse, "No reference."),
+    ],
+)
+def test_a_batch_that_fails_is_an_error_of_each_answer(in_batches, score_all, message):
+    results = in_batches(score_all).score_all([RIGHT, WRONG])
+    assert [result.total for result in results] == [None, None]
+    assert all(message in result.errors["batch"] for result in results)
+
+
+def test_a_gigantic_answer_costs_only_itself():
+    long = Sample("?", "x" * (MAX_CHARACTERS + 1), "19")
+    results = composition(("answer", "math_answer", 1.0)).score_all([long, RIGHT])
+    assert [result.total for result in results] == [None, 1.0]
+
+
+def test_no_answers_have_no_results():
+    assert composition(("answer", "math_answer", 1.0)).score_all([]) == []

@@ -12,7 +12,7 @@ from rewards.composition import Composition, Result
 from training.engine.generation import Answer, Generator, Sampling, answer_all
 from training.engine.grpo import Question
 from training.engine.problems import Stopper
-from training.engine.scoring import score
+from training.engine.scoring import score_all
 from training.engine.trainers import Journal
 from training.schema import SessionConfig
 
@@ -50,9 +50,10 @@ class Evaluation:
 
     def judge(self, indexes: list[int], answers: list[Answer]) -> None:
         told = []
-        for index, answer in zip(indexes, answers, strict=True):
-            row = self.questions[index].row
-            result = score(self.composition, self.config.prompt, row, answer.text, answer.tokens)
+        rows = [self.questions[index].row for index in indexes]
+        answered = [(row, answer.text, answer.tokens) for row, answer in zip(rows, answers, strict=True)]
+        results = score_all(self.composition, self.config.prompt, answered)
+        for index, row, answer, result in zip(indexes, rows, answers, results, strict=True):
             self.results[index] = result
             told.append(
                 {

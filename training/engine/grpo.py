@@ -22,7 +22,7 @@ from training.engine.loading import cuda_available, half_precision
 from training.engine.logprobs import can_share_prompts, shared_prompt_logps
 from training.engine.problems import EngineError
 from training.engine.prompting import Row, encode, prompt_text
-from training.engine.scoring import score
+from training.engine.scoring import score_all
 from training.engine.trainers import Journal, SafeCheckpoints, common_options, schedule
 from training.schema import SessionConfig
 
@@ -95,6 +95,10 @@ def fitting(tokenizer: Any, config: SessionConfig, rows: Sequence[Row], new_toke
     return kept, len(questions) - len(kept)
 
 
+# A stop request is looked for between batches.
+REWARD_BATCH = 64
+
+
 class Judge:
     """The one reward function that TRL sees. It keeps the results of the latest batch for the rollouts event."""
 
@@ -108,12 +112,16 @@ class Judge:
     def __call__(
         self, completions: list[str], completion_ids: list[list[int]], question: list[int], log_metric: Any, **_: Any
     ) -> list[float | None]:
+        answers = [
+            (self.questions[number].row, text, len(ids))
+            for text, ids, number in zip(completions, completion_ids, question, strict=True)
+        ]
         self.results = []
-        for text, ids, number in zip(completions, completion_ids, question, strict=True):
+        for start in range(0, len(answers), REWARD_BATCH):
             if self.check:
                 self.check()
-            row = self.questions[number].row
-            self.results.append(score(self.composition, self.config.prompt, row, text, len(ids)))
+            batch = answers[start : start + REWARD_BATCH]
+            self.results += score_all(self.composition, self.config.prompt, batch)
         for name, value in part_metrics(self.results).items():
             log_metric(name, value)
         return [

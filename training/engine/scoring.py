@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rewards.composition import Composition, Result
 from rewards.registry import Markers, Sample
 from training.engine.prompting import Row
 from training.schema import PromptSection
 
+# The row that was asked, the answer and its tokens.
+Answered = tuple[Row, str, int]
 
-def score(composition: Composition, prompt: PromptSection, row: Row, text: str, tokens: int) -> Result:
-    return composition.score(sample(prompt, row, text, tokens))
+
+def score_all(composition: Composition, prompt: PromptSection, answers: Iterable[Answered]) -> list[Result]:
+    return composition.score_all([sample(prompt, row, text, tokens) for row, text, tokens in answers])
 
 
 def sample(prompt: PromptSection, row: Row, text: str, tokens: int) -> Sample:
