@@ -1,5 +1,6 @@
 """Tests never touch the data folder of the checkout: they get one of their own before Django reads its settings."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,9 +21,15 @@ django.setup()
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from pytest_django.plugin import blocking_manager_key
 
 from accounts.models import Membership, Role, Team
+
+SHIPPED_ROWS = pytest.StashKey[str]()
+SHIPPED = ("datasets_app.", "rewards.", "training.")
+TRANSACTIONAL = {"transactional_db", "live_server", "django_db_reset_sequences", "django_db_serialized_rollback"}
 
 # Pages can be tested without `collectstatic`, and a password of a test needs no second of hashing.
 settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -33,6 +40,30 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 def pytest_xdist_setupnodes() -> None:
     """Workers inherit this environment: with it pytest-django would open this process's data folder, as said above."""
     os.environ.pop("DJANGO_SETTINGS_MODULE")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """A transactional test empties the database at its end, of what the migrations wrote, too; the tests after it,
+    which come in another order in each process, find it again."""
+    yield
+    if nextitem is not None and is_transactional(item):
+        with item.config.stash[blocking_manager_key].unblock():
+            connection.creation.deserialize_db_from_string(item.config.stash[SHIPPED_ROWS])
+
+
+def is_transactional(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    asked = marker is not None and marker.kwargs.get("transaction", False)
+    return asked or not TRANSACTIONAL.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> None:
+    """Django itself writes the rows of its own apps again."""
+    with django_db_blocker.unblock():
+        rows = json.loads(connection.creation.serialize_db_to_string())
+    request.config.stash[SHIPPED_ROWS] = json.dumps([row for row in rows if row["model"].startswith(SHIPPED)])
 
 
 @pytest.fixture(scope="session")
