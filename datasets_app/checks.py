@@ -113,7 +113,8 @@ def default_prompt() -> str:
 def badge(version: DatasetVersion, check: Check | None) -> dict[str, Any]:
     """What the tab of the validation report warns of: {} if there is nothing."""
     if not version.accepted:
-        return {"count": version.rejected_count, "tone": "warn", "means": "lines to decide on"}
+        means = "line to decide on" if version.rejected_count == 1 else "lines to decide on"
+        return {"count": version.rejected_count, "tone": "warn", "means": means}
     if check and check.status == JobStatus.FAILED:
         return {"count": 1, "tone": "bad", "means": "the check failed"}
     done = check if check and check.status == JobStatus.READY else newest_report(version)

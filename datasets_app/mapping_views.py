@@ -33,7 +33,7 @@ def context(
     """What the tab shows. A form that was wrong comes back as it was typed."""
     sample = mapping.sample_of(version)
     offered = previews.choices(version, sample)
-    form = mapping_form or forms.MappingForm(version, initial=version.mapping, offered=offered)
+    form = mapping_form or forms.MappingForm(version, initial=version.mapping or guessed(version), offered=offered)
     form.offered = offered
     return {
         "mapping_form": form,
@@ -45,6 +45,12 @@ def context(
         **preview_context(request, version, typed(form), sample),
         **split_context(version, split_form, source_form),
     }
+
+
+def guessed(version: DatasetVersion) -> dict[str, str]:
+    """The columns that could be told, chosen in the form where others are still missing."""
+    found = version.report.get("detected", {})
+    return {role: guess["column"] for role, guess in found.items() if guess.get("column")}
 
 
 def typed(form: forms.MappingForm) -> dict[str, Any]:
