@@ -74,6 +74,11 @@ TITLES = {name: title for name, title, _ in REASONS}
 SENTENCES = {name: sentence for name, _, sentence in REASONS}
 
 
+def titled(dropped: dict[str, int]) -> list[tuple[str, int]]:
+    """Title and count of each reason, in the order in which rows are held against them: a database keeps no order."""
+    return [(title, dropped[name]) for name, title in TITLES.items() if name in dropped]
+
+
 def check(version: DatasetVersion, filters: Filters) -> None:
     """Raises DatasetProblem if nothing is filtered, or something that this version does not have."""
     if filters.is_empty:

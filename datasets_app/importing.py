@@ -32,7 +32,7 @@ def import_jsonl(team: Team, by: AnyUser | None, name: str, file: BinaryIO) -> D
     `accepted` is False if lines were rejected: the good rows are kept, and the user decides. Raises DatasetProblem if
     nothing can be used; then nothing is stored.
     """
-    return store(team, by, name, file, Source.UPLOAD, {"file_name": Path(name).name})
+    return store(team, by, name, file, Source.UPLOAD, {"file_name": base_name(name)})
 
 
 def generate(
@@ -198,8 +198,12 @@ def sync_folder(folder: Path) -> None:
 
 def clean_name(name: str) -> str:
     """`name`, perhaps that of a file on somebody's machine, as a dataset can carry it."""
-    base = Path(name.replace("\\", "/")).name.replace("\x00", "")
-    return ENDINGS.sub("", base).strip()[:NAME_LENGTH] or "Dataset"
+    return ENDINGS.sub("", base_name(name)).strip()[:NAME_LENGTH] or "Dataset"
+
+
+def base_name(name: str) -> str:
+    """Without folders of either kind of system, and without NUL, which PostgreSQL takes nowhere."""
+    return Path(name.replace("\\", "/").replace("\x00", "")).name
 
 
 def free_name(team: Team, name: str) -> str:

@@ -44,8 +44,8 @@ def create(team: Team, by: AnyUser | None, file_name: str, size: int, sha256: st
         raise Refused(400, "The file is empty. Choose one with rows in it.")
     if size > settings.MAX_UPLOAD_BYTES:
         raise Refused(413, too_large(size))
-    # The bare name, fit to be shown; it is never a path of ours.
-    name = Path(file_name.replace("\\", "/")).name.replace("\x00", "").strip()[:NAME_LENGTH] or "file"
+    # Fit to be shown; it is never a path of ours.
+    name = importing.base_name(file_name).strip()[:NAME_LENGTH] or "file"
     with transaction.atomic():
         # Two uploads at once can't both take the last of the room.
         Team.objects.select_for_update().get(pk=team.pk)

@@ -68,7 +68,7 @@ def line(version: DatasetVersion, dataset: Dataset, is_newest: bool) -> Line:
         version=version,
         lost=sum(dropped.values()),
         changes=changes,
-        dropped=[(filters.TITLES.get(name, name), count) for name, count in dropped.items()],
+        dropped=filters.titled(dropped),
         by=origin.get("by", "") if origin else first_by,
         sessions=list(version.sessions.all()),
         is_newest=is_newest,

@@ -34,7 +34,7 @@ class DryRun:
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
-        return [(filters.TITLES[name], count) for name, count in self.dropped.items()]
+        return filters.titled(self.dropped)
 
 
 def dry_run(version: DatasetVersion, wanted: Filters) -> DryRun:

@@ -86,6 +86,9 @@ TABLE = {
     ("api-hub-token", "get"): Route("", True),
     ("api-hub-token", "put"): Route("", False),
     ("api-hub-token", "delete"): Route("", False),
+    ("api-judge-keys", "get"): Route("", True),
+    ("api-judge-keys", "put"): Route("", False),
+    ("api-judge-keys", "delete"): Route("", False),
 }
 BODIES: dict[str, dict[str, Any]] = {"api-datasets-preview": {"path": "sums"}}
 

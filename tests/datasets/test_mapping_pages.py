@@ -81,6 +81,14 @@ def test_the_tab_shows_what_was_detected_how_surely_and_what_fits(owner_client: 
     assert 'It finds one in <span class="num">95.0 %</span> of the answers' in page
 
 
+def test_what_was_detected_is_chosen_even_where_the_rest_is_missing(owner_client: Client, imported: Importer) -> None:
+    version = imported({"zz": "first words", "answer": "x"}, {"zz": "other words", "answer": "y"})
+    assert not version.mapping and version.report["detected"]["response"]["column"] == "answer"
+    page = text(tab(owner_client, version))
+    assert '<option value="answer" selected>' in page and '<option value="zz" selected>' not in page
+    assert "Choose what is missing." in page
+
+
 def test_nested_answers_and_numbers_can_be_chosen(owner_client: Client, imported: Importer) -> None:
     version = imported(*({"question": f"{n}?", "answers": {"text": [f"a {n}"]}, "score": n + 0.5} for n in range(9)))
     assert version.mapping["response"] == "answers.text[0]"

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from accounts.models import Team
 from datasets_app import importing, imports, mapping, rows, sources, splits, tables, versions, writing
-from datasets_app.filters import RANDOM, TITLES, Filters, words
+from datasets_app.filters import RANDOM, TITLES, Filters, titled, words
 from datasets_app.models import Dataset, DatasetVersion, Import
 from datasets_app.problems import DatasetInUse, DatasetProblem
 from jobs.choices import JobStatus
@@ -396,3 +396,9 @@ def test_a_dataset_whose_own_name_looks_like_a_version_wins(team: Team, version:
     assert sources.resolve(team, "sums@2@1") == version
     with pytest.raises(DatasetProblem, match="has no dataset “sums@1”"):
         sources.resolve(team, "sums@1")
+
+
+def test_the_counts_are_told_in_one_order_whatever_the_database_made_of_theirs() -> None:
+    names = list(TITLES)
+    told = titled({name: number for number, name in reversed(list(enumerate(names)))})
+    assert told == [(TITLES[name], number) for number, name in enumerate(names)]
