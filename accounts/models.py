@@ -77,7 +77,7 @@ class TeamSecret(models.Model):
     """A token of another service. Only accounts/secrets.py opens it; `ending` is what pages may show of it."""
 
     team = models.ForeignKey(Team, models.CASCADE, related_name="secrets")
-    name = models.CharField(max_length=40)
+    name = models.CharField(max_length=340)
     ciphertext = models.TextField(editable=False)
     ending = models.CharField(max_length=4, editable=False)
     saved_by = models.ForeignKey(

@@ -9,12 +9,16 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.db.models import QuerySet
 
+from accounts import addresses
 from accounts.models import AnyUser, Team, TeamSecret
 
 HUGGINGFACE = "huggingface"
-TITLES = {HUGGINGFACE: "Hugging Face token"}
+# With the origin that alone gets it: "judge https://api.example.org".
+JUDGE = "judge "
 MAX_LENGTH = 500
+MOST_JUDGES = 50
 
 
 class SecretProblem(Exception):
@@ -25,6 +29,8 @@ def save(team: Team, by: AnyUser | None, name: str, value: str) -> TeamSecret:
     """Stores or replaces it. Raises SecretProblem for what can't be a token."""
     value = value.strip()
     check(name, value)
+    if name.startswith(JUDGE) and judge_keys(team).exclude(name=name).count() >= MOST_JUDGES:
+        raise SecretProblem(f"A team has at most {MOST_JUDGES} keys for judges: remove one that nobody uses.")
     fields: dict[str, Any] = {
         "ciphertext": cipher().encrypt(value.encode()).decode(),
         "ending": value[-4:],
@@ -35,13 +41,34 @@ def save(team: Team, by: AnyUser | None, name: str, value: str) -> TeamSecret:
 
 
 def check(name: str, value: str) -> None:
-    if name not in TITLES:
+    if name != HUGGINGFACE and not (name.startswith(JUDGE) and name == judge_key(name.removeprefix(JUDGE))):
         raise SecretProblem(f"There is no secret called {name}.")
     # It is sent in a header, where a line break would begin a header of its own.
     if not value.isascii() or not value.isprintable() or any(letter.isspace() for letter in value):
-        raise SecretProblem("A token has no spaces and no special characters. Copy it again, all of it.")
+        raise SecretProblem(f"A {kind(name)} has no spaces and no special characters. Copy it again, all of it.")
     if not 8 <= len(value) <= MAX_LENGTH:
-        raise SecretProblem(f"A token has 8 to {MAX_LENGTH} characters. Copy it again, all of it.")
+        raise SecretProblem(f"A {kind(name)} has 8 to {MAX_LENGTH} characters. Copy it again, all of it.")
+
+
+def kind(name: str) -> str:
+    return "token" if name == HUGGINGFACE else "key"
+
+
+def title(name: str) -> str:
+    return "Hugging Face token" if name == HUGGINGFACE else f"key for {name.removeprefix(JUDGE)}"
+
+
+def judge_key(endpoint: str) -> str:
+    """The name under which the key for this endpoint's scheme, host and port is kept. Raises SecretProblem."""
+    try:
+        return f"{JUDGE}{addresses.parse(endpoint).origin}"
+    except addresses.WrongAddress as error:
+        raise SecretProblem(str(error)) from None
+
+
+def judge_keys(team: Team) -> QuerySet[TeamSecret]:
+    judges = TeamSecret.objects.filter(team=team, name__startswith=JUDGE)
+    return judges.select_related("team", "saved_by").order_by("name")
 
 
 def remove(team: Team, name: str) -> bool:
@@ -57,14 +84,17 @@ def find(team: Team, name: str) -> TeamSecret | None:
 def value_of(team: Team, name: str) -> str:
     """The secret itself, "" if the team has none. Raises SecretProblem if it can't be read any more."""
     stored = TeamSecret.objects.filter(team=team, name=name).first()
-    if stored is None:
-        return ""
+    return "" if stored is None else opened(stored)
+
+
+def opened(stored: TeamSecret) -> str:
+    """Raises SecretProblem if it can't be read any more."""
     try:
         return cipher().decrypt(stored.ciphertext.encode()).decode()
     except InvalidToken:
         raise SecretProblem(
-            f"The {TITLES[name]} of {team} can't be read any more, because the server's secret key was changed. An"
-            " owner has to enter it again, under Team."
+            f"The {title(stored.name)} of {stored.team} can't be read any more, because the server's secret key was"
+            " changed. An owner has to enter it again, under Team."
         ) from None
 
 

@@ -9,4 +9,6 @@ urlpatterns = [
     path("team/", views.team, name="team"),
     path("team/token/", views.save_token, name="team-token"),
     path("team/token/remove/", views.remove_token, name="team-token-remove"),
+    path("team/judge-keys/", views.save_judge_key, name="team-judge-key"),
+    path("team/judge-keys/remove/", views.remove_judge_key, name="team-judge-key-remove"),
 ]

@@ -9,10 +9,12 @@ from pydantic import ValidationError
 
 from evaluation.models import Trial
 from jobs import running
+from rewards import judge_access
 from rewards.composition import Composition
 from rewards.registry import Markers, Sample
 from training import adapters, base_models
 from training.engine.problems import EngineError, is_out_of_memory
+from training.recorder import storable
 from training.schema import SessionConfig
 
 log = logging.getLogger(__name__)
@@ -89,9 +91,10 @@ def _score(trial: Trial, config: SessionConfig, text: str, tokens: int) -> dict[
         return {"total": None, "correct": None, "parts": [], "error": "This session's reward can't be used any more."}
     section = config.prompt
     markers = Markers(section.reasoning_start, section.reasoning_end, section.solution_start, section.solution_end)
-    result = composition.score(
-        Sample(instruction=trial.prompt, response=text, reference=expected, markers=markers, tokens=tokens)
-    )
+    with judge_access.paid_by(trial.team):
+        result = composition.score(
+            Sample(instruction=trial.prompt, response=text, reference=expected, markers=markers, tokens=tokens)
+        )
     parts = [
         {"name": name, "value": value, "feedback": result.feedback.get(name, ""), "error": result.errors.get(name, "")}
         for name, value in result.parts.items()
@@ -101,4 +104,4 @@ def _score(trial: Trial, config: SessionConfig, text: str, tokens: int) -> dict[
 
 def _save(trial: Trial, answers: dict[str, Any]) -> None:
     """The first answer is shown while the second is still made."""
-    Trial.objects.filter(pk=trial.pk, attempt=trial.attempt).update(answers=answers)
+    Trial.objects.filter(pk=trial.pk, attempt=trial.attempt).update(answers=storable(answers))

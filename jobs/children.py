@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from django.conf import settings
@@ -69,16 +69,23 @@ class Child:
 
 
 def run_child(
-    argv: Sequence[str], *, log: Path, on_tick: Callable[[Child], None], tick: float = 0.25, cwd: Path | None = None
+    argv: Sequence[str],
+    *,
+    log: Path,
+    on_tick: Callable[[Child], None],
+    tick: float = 0.25,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> int:
     """Runs `argv` to its end and returns its return code, negative for a signal.
 
-    Output is appended to `log`. `on_tick` is called every `tick` seconds; what it raises kills the child and is raised
-    here. While this process closes, the child is asked, terminated and killed on the schedule of settings.
+    Output is appended to `log`, `environment` is added to this process's own. `on_tick` is called every `tick` seconds;
+    what it raises kills the child and is raised here. While this process closes, the child is asked, terminated and
+    killed on the schedule of settings.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with unfinished_work():
-        process = _start(argv, log, cwd or settings.BASE_DIR)
+        process = _start(argv, log, cwd or settings.BASE_DIR, environment or {})
         child = Child(process)
         try:
             return _watch(child, process, on_tick, tick)
@@ -102,8 +109,8 @@ def _watch(child: Child, process: subprocess.Popen[bytes], on_tick: Callable[[Ch
         on_tick(child)
 
 
-def _start(argv: Sequence[str], log: Path, cwd: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, PARENT: str(os.getpid())}
+def _start(argv: Sequence[str], log: Path, cwd: Path, more: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, **more, PARENT: str(os.getpid())}
     with log.open("ab") as output:
         return subprocess.Popen(
             argv,

@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     # Not in INSTALLED_APPS: only its middleware is used, and collectstatic refuses its script files.
     "django_htmx.middleware.HtmxMiddleware",
+    "rewards.judge_access.middleware",
 ]
 
 ROOT_URLCONF = "loracraft.urls"
@@ -181,6 +182,8 @@ STOP_SECONDS_BEFORE_KILL = 20
 # Limits, each named in the message that a user sees
 MAX_UPLOAD_BYTES = env.integer("LORACRAFT_MAX_UPLOAD_MB", 10_240, minimum=1) * 1024 * 1024
 TEAM_STORAGE_BYTES = env.integer("LORACRAFT_TEAM_STORAGE_GB", 100, minimum=1) * 1024**3
+# Judges on this machine or network, as host or host:port. Public ones need no entry, only https.
+JUDGE_HOSTS = env.words("LORACRAFT_JUDGE_HOSTS")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = UPLOADS_DIR
 

@@ -1,8 +1,8 @@
-"""REST routes: list the presets, score one answer."""
+"""REST routes of rewards: the presets, the functions, and scoring one answer."""
 
 from typing import Any
 
-from django.urls import path
+from django.urls import re_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rest_framework import serializers
 from rest_framework.decorators import api_view
@@ -11,8 +11,9 @@ from rest_framework.response import Response
 
 from accounts.access import teams_with
 from rewards.composition import MAX_CHARACTERS, Composition
-from rewards.models import RewardPreset
-from rewards.presets import PresetMissing, messages, named, visible_to
+from rewards.preset_api import invalid
+from rewards.preset_api import routes as preset_routes
+from rewards.presets import PresetMissing, messages, named
 from rewards.registry import Markers, Sample
 
 
@@ -43,25 +44,6 @@ class TestBody(BaseModel):
         return Sample(self.instruction, self.response, self.reference, self.columns, markers)
 
 
-@api_view(["GET"])
-def list_presets(request: Request) -> Response:
-    return Response({"presets": [preset_json(preset) for preset in visible_to(request.user)]})
-
-
-def preset_json(preset: RewardPreset) -> dict[str, Any]:
-    return {
-        "id": str(preset.pk),
-        "slug": preset.slug,
-        "name": preset.name,
-        "category": preset.category,
-        "description": preset.description,
-        "team": preset.team.name if preset.team else None,
-        "shipped": preset.team is None,
-        "version": preset.version,
-        "definition": preset.definition,
-    }
-
-
 @api_view(["POST"])
 def test_reward(request: Request) -> Response:
     """{"total", "parts", "errors", "feedback", "correct"}; total is null if a part could not judge."""
@@ -87,14 +69,7 @@ def composition_in(body: TestBody, request: Request) -> Composition:
         raise serializers.ValidationError({"preset": [str(error)]}) from None
 
 
-def invalid(error: ValidationError) -> serializers.ValidationError:
-    fields: dict[str, list[str]] = {}
-    for problem in error.errors(include_url=False, include_input=False):
-        fields.setdefault(".".join(str(step) for step in problem["loc"]) or "body", []).append(problem["msg"])
-    return serializers.ValidationError(fields)
-
-
 routes = [
-    path("rewards/presets", list_presets, name="api-reward-presets"),
-    path("rewards/test", test_reward, name="api-reward-test"),
+    *preset_routes,
+    re_path(r"^rewards/test/?$", test_reward, name="api-reward-test"),
 ]

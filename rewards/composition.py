@@ -45,10 +45,10 @@ class Part(BaseModel):
         self._parsed = self.definition.parameters.model_validate(self.parameters)
         if self.clip and not (all(map(math.isfinite, self.clip)) and self.clip[0] < self.clip[1]):
             raise ValueError("clip: give the lower limit first, then a higher one.")
-        if self.gate is not None and not self.definition.minimum < self.gate <= self.definition.maximum:
+        low, high = self.definition.minimum, self.definition.maximum
+        if self.gate is not None and not low < self.gate <= high:
             raise ValueError(
-                f"gate: a limit that {self.function} can pass and fail is above {self.definition.minimum:g}"
-                f" and at most {self.definition.maximum:g}."
+                f"gate: a limit that {self.function} can pass and fail is above {low:g} and at most {high:g}."
             )
         return self
 
@@ -59,6 +59,11 @@ class Part(BaseModel):
     @property
     def parsed(self) -> Parameters:
         return self._parsed
+
+    @property
+    def judges_answer(self) -> bool:
+        decides = self._parsed.decides()
+        return self.definition.judges_answer if decides is None else decides
 
     @property
     def low(self) -> float:
@@ -181,7 +186,11 @@ class Composition(BaseModel):
     @property
     def judges_answer(self) -> bool:
         """False: form alone earns the full reward, so a model can learn to say nothing right."""
-        return any(part.definition.judges_answer and (part.weight > 0 or self._formula) for part in self.parts)
+        return any(not part.definition.form_only and (part.weight > 0 or self._formula) for part in self.parts)
+
+    @property
+    def asks_outside(self) -> bool:
+        return any(part.definition.asks_outside for part in self.parts)
 
     @property
     def unavailable(self) -> list[str]:
@@ -239,7 +248,9 @@ class Composition(BaseModel):
                 total = self._total({name: value for name, value in values.items() if value is not None})
             except RewardError as error:
                 errors["formula"] = str(error)
-        return Result(total, values, errors, feedback, self._correct(values), gate, seconds)
+        correct = self._correct(values)
+        # What a gate must have is part of being right.
+        return Result(total, values, errors, feedback, False if gate and correct else correct, gate, seconds)
 
     def _closed_gate(self, values: dict[str, float | None]) -> str:
         for part in self.parts:
@@ -262,7 +273,7 @@ class Composition(BaseModel):
         return total
 
     def _correct(self, values: dict[str, float | None]) -> bool | None:
-        judged = [(values[p.name], p.definition.maximum) for p in self.parts if p.definition.judges_answer]
+        judged = [(values[p.name], p.definition.maximum) for p in self.parts if p.judges_answer]
         if not judged or any(value is None for value, _ in judged):
             return None
         return all(value is not None and value >= maximum for value, maximum in judged)

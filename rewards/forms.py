@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+import json
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from django import forms
-from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from rewards.composition import Composition, Part
+from rewards.exchange import LARGEST_BYTES
 from rewards.models import RewardPreset
-from rewards.presets import composition_of
 from rewards.registry import Markers, Sample
 
 MARKER_LABELS = {
@@ -41,7 +39,7 @@ class BenchForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _style(self)
+        style(self)
 
     @property
     def markers(self) -> list[forms.BoundField]:
@@ -61,59 +59,32 @@ def bench_for(preset: RewardPreset) -> BenchForm:
     return BenchForm(initial={**start, **case.get("markers", {})})
 
 
-@dataclass(frozen=True)
-class PartFields:
-    part: Part
-    weight: forms.BoundField
-    parameters: list[forms.BoundField]
+class ImportForm(forms.Form):
+    """A reward as text, pasted or as a file. `text` is what was given."""
 
+    pasted = forms.CharField(
+        label="Paste it here",
+        required=False,
+        strip=False,
+        widget=forms.Textarea({"rows": 12, "data-mono": "", "spellcheck": "false"}),
+    )
+    file = forms.FileField(
+        label="Or choose a file", required=False, widget=forms.FileInput({"accept": ".json,.py,.txt"})
+    )
 
-class PresetForm(forms.Form):
-    """Name, weights and parameters of a team's preset. `composition` is there once the form is valid."""
-
-    name = forms.CharField(max_length=120)
-    description = forms.CharField(required=False, max_length=2000, widget=forms.Textarea({"rows": 2}))
-
-    def __init__(self, preset: RewardPreset, data: Any = None) -> None:
-        super().__init__(data, initial={"name": preset.name, "description": preset.description})
-        self.parts = composition_of(preset).parts
-        self.composition: Composition | None = None
-        for index, part in enumerate(self.parts):
-            self.fields[f"{index}-weight"] = forms.FloatField(
-                label="Weight", min_value=-1000, max_value=1000, initial=part.weight, widget=_number("any")
-            )
-            parameters = part.definition.parameters.model_validate(part.parameters)
-            for name, info in part.definition.parameters.model_fields.items():
-                self.fields[f"{index}-{name}"] = field_for(info, getattr(parameters, name))
-        _style(self)
-
-    def part_fields(self) -> Iterator[PartFields]:
-        for index, part in enumerate(self.parts):
-            names = part.definition.parameters.model_fields
-            yield PartFields(part, self[f"{index}-weight"], [self[f"{index}-{name}"] for name in names])
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        style(self)
 
     def clean(self) -> dict[str, Any]:
         values = self.cleaned_data
-        parts = [self._part(index, part, values) for index, part in enumerate(self.parts) if self._whole(index, part)]
-        if len(parts) == len(self.parts) and all(parts):
-            self.composition = Composition(parts=[part for part in parts if part])
-        return values
-
-    def _whole(self, index: int, part: Part) -> bool:
-        names = ["weight", *part.definition.parameters.model_fields]
-        return all(f"{index}-{name}" in self.cleaned_data for name in names)
-
-    def _part(self, index: int, part: Part, values: dict[str, Any]) -> Part | None:
-        model = part.definition.parameters
-        parameters = {name: values[f"{index}-{name}"] for name in model.model_fields}
+        file = values.get("file")
         try:
-            checked = model.model_validate(parameters).model_dump(mode="json")
-        except ValidationError as error:
-            for problem in error.errors(include_url=False):
-                name = str(problem["loc"][0]) if problem["loc"] else "weight"
-                self.add_error(f"{index}-{name}", problem["msg"].removeprefix("Value error, "))
-            return None
-        return Part(name=part.name, function=part.function, weight=values[f"{index}-weight"], parameters=checked)
+            # A byte more than may be read: what is too large is told from what is not.
+            values["text"] = file.read(LARGEST_BYTES + 1).decode("utf-8-sig") if file else values.get("pasted", "")
+        except UnicodeDecodeError:
+            self.add_error("file", "This is no text in UTF-8: choose a JSON or Python file.")
+        return values
 
 
 class LinesField(forms.CharField):
@@ -128,26 +99,68 @@ class LinesField(forms.CharField):
         return [line for line in super().clean(value).splitlines() if line.strip()]
 
 
-def field_for(info: FieldInfo, value: Any) -> forms.Field:
+class Text(forms.CharField):
+    """Text as it was typed, but for the line ends of browsers, which a model would be given as they are."""
+
+    def to_python(self, value: Any) -> str:
+        return str(super().to_python(value)).replace("\r\n", "\n")
+
+
+class JsonField(forms.JSONField):
+    """For what no other field can hold: lists of objects and the like."""
+
+    default_error_messages = {"invalid": "This is not JSON. Write texts and names in double quotes."}
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+# Parameters of these names hold more than a line, and are read by machines or graders.
+LONG_NAMES = ("code", "schema", "schema_text", "rubric", "template")
+
+
+def field_for(name: str, info: FieldInfo, value: Any) -> forms.Field:
+    kind, optional = _bare(info.annotation)
     shared: dict[str, Any] = {
-        "label": info.title or "Value",
+        "label": info.title or name.replace("_", " ").capitalize(),
         "help_text": info.description or "",
         "initial": value,
         "required": False,
     }
-    if info.annotation is bool:
+    if kind is bool:
         return forms.BooleanField(**shared)
-    shared["required"] = True
-    if get_origin(info.annotation) is Literal:
-        return forms.ChoiceField(choices=[(choice, choice) for choice in get_args(info.annotation)], **shared)
-    if info.annotation is int:
+    shared["required"] = not optional
+    if get_origin(kind) is Literal:
+        choices = [(choice, choice) for choice in get_args(kind)]
+        return forms.ChoiceField(choices=[("", "none"), *choices] if optional else choices, **shared)
+    if kind is int:
         return forms.IntegerField(**shared, **_limits(info), widget=_number("1"))
-    if info.annotation is float:
+    if kind is float:
         return forms.FloatField(**shared, **_limits(info), widget=_number("any"))
-    if info.annotation == list[str]:
+    if kind == list[str]:
         shared["required"] = bool(info.is_required())
         return LinesField(**shared, widget=forms.Textarea({"rows": 3}))
-    return forms.CharField(**shared, strip=False)
+    if kind is str:
+        return _text(name, info, shared)
+    shared["required"] = bool(info.is_required())
+    return JsonField(**shared, widget=forms.Textarea({"rows": 4, "data-mono": ""}))
+
+
+def _text(name: str, info: FieldInfo, shared: dict[str, Any]) -> Text:
+    shared["required"] = bool(info.is_required()) or any(getattr(rule, "min_length", 0) for rule in info.metadata)
+    extra = info.json_schema_extra
+    if name in LONG_NAMES or (isinstance(extra, dict) and extra.get("multiline")):
+        rows = 12 if name == "code" else 5
+        shared["widget"] = forms.Textarea({"rows": rows, "data-mono": "", "spellcheck": "false"})
+    return Text(**shared, strip=False)
+
+
+def _bare(annotation: Any) -> tuple[Any, bool]:
+    """(the type, whether there may be none)"""
+    inner = [each for each in get_args(annotation) if each is not type(None)]
+    if get_origin(annotation) in (Union, UnionType) and len(inner) == 1:
+        return inner[0], True
+    return annotation, False
 
 
 def _limits(info: FieldInfo) -> dict[str, Any]:
@@ -161,7 +174,7 @@ def _number(step: str) -> forms.NumberInput:
     return forms.NumberInput({"step": step})
 
 
-def _style(form: forms.Form) -> None:
+def style(form: forms.Form) -> None:
     for field in form.fields.values():
         widget = field.widget
         if isinstance(widget, forms.CheckboxInput):
@@ -170,4 +183,5 @@ def _style(form: forms.Form) -> None:
             widget.attrs["class"] = "form-select"
         else:
             numeric = " num" if isinstance(widget, forms.NumberInput) else ""
-            widget.attrs["class"] = f"form-control{numeric}"
+            mono = " mono" if "data-mono" in widget.attrs else ""
+            widget.attrs["class"] = f"form-control{numeric}{mono}"

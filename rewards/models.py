@@ -1,6 +1,9 @@
+from django.conf import settings
 from django.db import models
 
 from accounts.models import TeamOwned
+
+__all__ = ["PresetVersion", "RewardCheck", "RewardPreset"]
 
 
 class RewardPreset(TeamOwned):
@@ -15,6 +18,7 @@ class RewardPreset(TeamOwned):
     definition = models.JSONField()
     # [{"instruction", "reference", "answers": [{"text", "rank"}]}]: what the preset must put in order
     golden = models.JSONField(default=list, blank=True)
+    # The number of the newest PresetVersion.
     version = models.PositiveIntegerField(default=1)
 
     class Meta:
@@ -25,3 +29,38 @@ class RewardPreset(TeamOwned):
 
     def __str__(self) -> str:
         return self.name
+
+
+class PresetVersion(models.Model):
+    """What a preset was at one time. Written once by rewards.presets and never changed; `number` counts from 1."""
+
+    preset = models.ForeignKey(RewardPreset, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    definition = models.JSONField()
+    golden = models.JSONField(default=list, blank=True)
+    note = models.CharField(max_length=200, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["preset", "number"], name="one_row_per_preset_version")]
+
+    def __str__(self) -> str:
+        return f"{self.preset} v{self.number}"
+
+
+class RewardCheck(models.Model):
+    """What the launch gate found, by what it examined: the same reward and the same questions are examined once."""
+
+    key = models.CharField(max_length=64, unique=True, help_text="rewards.gate.key of reward, cases and rows.")
+    report = models.JSONField(help_text="rewards.gate.Report as JSON.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-updated_at"]
+
+    def __str__(self) -> str:
+        return self.key[:12]

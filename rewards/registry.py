@@ -63,6 +63,10 @@ class Parameters(BaseModel):
         """The dataset columns beside question and reference that the function reads."""
         return []
 
+    def decides(self) -> bool | None:
+        """With these parameters: is the highest score for right answers only? None: as the function says of itself."""
+        return None
+
 
 class NoParameters(Parameters):
     pass
@@ -85,6 +89,9 @@ def always() -> str:
 class RewardFunction:
     """`score` judges one sample; `score_all`, in its place, a batch: one verdict a sample, in order.
 
+    `judges_answer`: the highest score means right, anything less wrong. `grades_content`: content decides how high the
+    score is, but no score means right. A function that does neither looks at form alone.
+    `asks_outside`: a call goes to a service that may be slow and cost money, so no page makes it unasked.
     `unavailable` says why the function can't be used on this machine, or nothing.
     """
 
@@ -98,9 +105,15 @@ class RewardFunction:
     minimum: float = 0.0
     maximum: float = 1.0
     judges_answer: bool = False
+    grades_content: bool = False
+    asks_outside: bool = False
     needs_reference: bool = False
     unavailable: Callable[[], str] = always
     examples: tuple[Example, ...] = ()
+
+    @property
+    def form_only(self) -> bool:
+        return not (self.judges_answer or self.grades_content)
 
 
 REGISTRY: dict[str, RewardFunction] = {}

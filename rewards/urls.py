@@ -1,13 +1,23 @@
 from django.urls import path
 
-from rewards import views
+from rewards import bench_views, composer_views, views
 
 app_name = "rewards"
 urlpatterns = [
     path("", views.library, name="list"),
+    path("new/", composer_views.new, name="new"),
+    path("import/", composer_views.import_preset, name="import"),
+    path("compose/parts/", composer_views.parts, name="compose-parts"),
+    path("compose/sample/", composer_views.sample, name="compose-sample"),
+    path("compose/live/", composer_views.live, name="compose-live"),
+    path("bench/", bench_views.page, name="bench"),
+    path("bench/case/", bench_views.add_case, name="bench-case"),
     path("<uuid:pk>/", views.detail, name="detail"),
     path("<uuid:pk>/score/", views.score, name="score"),
     path("<uuid:pk>/copy/", views.copy, name="copy"),
-    path("<uuid:pk>/edit/", views.edit, name="edit"),
+    path("<uuid:pk>/edit/", composer_views.edit, name="edit"),
+    path("<uuid:pk>/versions/", views.versions, name="versions"),
+    path("<uuid:pk>/versions/<int:number>/restore/", views.restore, name="restore"),
+    path("<uuid:pk>/export/", views.export, name="export"),
     path("<uuid:pk>/delete/", views.delete, name="delete"),
 ]

@@ -1,27 +1,29 @@
+import json
+from collections.abc import Container
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access import current_team, get_or_404, may
+from accounts.access import current_team, may
 from accounts.models import Role
-from rewards import describe, golden, presets
-from rewards.forms import BenchForm, PresetForm, bench_for
+from rewards import describe, exchange, golden, outside, presets
+from rewards.forms import BenchForm, bench_for
 from rewards.models import RewardPreset
+
+# Versions on a preset's page, and on the page of its versions.
+NEWEST, LISTED = 5, 100
 
 
 @require_safe
 def library(request: HttpRequest) -> HttpResponse:
-    wanted = request.GET.get("q", "").strip()
-    rows = presets.visible_to(request.user)
-    if wanted:
-        rows = rows.filter(Q(name__icontains=wanted) | Q(description__icontains=wanted) | Q(slug__icontains=wanted))
-    cards = [describe.card(preset) for preset in rows.order_by("category", "name")]
-    return render(request, "rewards/list.html", {"cards": cards, "wanted": wanted})
+    wanted = describe.Wanted.of(request.GET)
+    cards = wanted.among(describe.card(preset) for preset in presets.found(request.user, wanted.text, wanted.category))
+    context = {"cards": cards, "wanted": wanted, "categories": presets.categories(request.user)}
+    return render(request, "rewards/list.html", context)
 
 
 @require_safe
@@ -49,9 +51,15 @@ def _detail(request: HttpRequest, preset: RewardPreset, bench: BenchForm) -> dic
     context: dict[str, Any] = {"preset": preset, "card": card, "bench": bench}
     if card.composition is not None:
         context["formula"] = describe.formula(card.composition)
-        context["cases"] = golden.run(card.composition, preset.golden)
-    context["may_change"] = preset.team is not None and may(request.user, preset.team, Role.MEMBER)
+        # Who opens a page has not asked for what costs money.
+        context["cases"] = [] if card.composition.asks_outside else golden.run(card.composition, preset.golden)
+    context["may_change"] = may_change(request, preset)
+    context["lines"] = describe.version_lines(presets.versions_of(preset)[: NEWEST + 1])[:NEWEST]
     return context
+
+
+def may_change(request: HttpRequest, preset: RewardPreset) -> bool:
+    return preset.team is not None and may(request.user, preset.team, Role.MEMBER)
 
 
 @require_POST
@@ -63,24 +71,52 @@ def copy(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def edit(request: HttpRequest, pk: UUID) -> HttpResponse:
-    preset = get_or_404(RewardPreset, request.user, pk, Role.MEMBER)
-    problem = describe.card(preset).problem
-    if problem:
-        messages.error(request, f"{problem} Delete it, or correct its definition in the admin.")
-        return redirect("rewards:detail", preset.pk)
-    form = PresetForm(preset, request.POST if request.method == "POST" else None)
-    if form.is_valid() and form.composition is not None:
-        values = form.cleaned_data
-        presets.update(preset, name=values["name"], description=values["description"], composition=form.composition)
-        messages.success(request, "Saved. Running sessions keep the reward they started with.")
-        return redirect("rewards:detail", preset.pk)
-    return render(request, "rewards/edit.html", {"preset": preset, "form": form})
-
-
-@require_POST
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    preset = get_or_404(RewardPreset, request.user, pk, Role.MEMBER)
+    preset = presets.own_or_403(request.user, pk)
+    if request.method != "POST":
+        return render(request, "rewards/delete.html", {"preset": preset, "uses": outside.uses(preset)})
     preset.delete()
     messages.success(request, f"“{preset.name}” is deleted.")
     return redirect("rewards:list")
+
+
+@require_safe
+def versions(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Every version with what it changed, and two of them side by side in words."""
+    preset = presets.readable_or_404(request.user, pk)
+    every = presets.versions_of(preset)
+    lines = describe.version_lines(every[: LISTED + 1])[:LISTED]
+    numbers = {version.number: version for version in every}
+    first, second = (as_number(request.GET.get(name), numbers) for name in ("from", "to"))
+    context: dict[str, Any] = {"preset": preset, "lines": lines, "every": every}
+    context["may_change"] = may_change(request, preset)
+    if first and second:
+        changes = presets.changes(numbers[first], numbers[second])
+        context |= {"first": first, "second": second, "changes": changes}
+    return render(request, "rewards/versions.html", context)
+
+
+def as_number(text: str | None, known: Container[int]) -> int | None:
+    return int(text) if text and text.isdecimal() and len(text) < 8 and int(text) in known else None
+
+
+@require_POST
+def restore(request: HttpRequest, pk: UUID, number: int) -> HttpResponse:
+    preset = presets.own_or_403(request.user, pk)
+    try:
+        made = presets.restore(preset, number, request.user)
+    except (presets.PresetMissing, presets.PresetChanged) as problem:
+        messages.error(request, f"Nothing was restored. {problem}")
+    else:
+        said = f"Version {number} is back, as version {preset.version}." if made else "The preset is that already."
+        messages.success(request, said)
+    return redirect("rewards:versions", preset.pk)
+
+
+@require_safe
+def export(request: HttpRequest, pk: UUID) -> HttpResponse:
+    preset = presets.readable_or_404(request.user, pk)
+    text = json.dumps(exchange.exported(vars(preset)), indent=2, ensure_ascii=False)
+    name = f"{preset.slug}-v{preset.version}.reward.json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(text, content_type="application/json; charset=utf-8", headers=headers)

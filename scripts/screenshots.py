@@ -94,6 +94,8 @@ def pages(page: Page, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
         yield name, f"{options.url}/{'' if name == 'home' else f'{name}/'}"
     yield "upload", f"{options.url}/datasets/upload/"
     yield "generate", f"{options.url}/datasets/generate/"
+    yield "rewards-new", f"{options.url}/rewards/new/"
+    yield "rewards-import", f"{options.url}/rewards/import/"
     for name in ("datasets", "rewards"):
         if found := first_link(page, f"{options.url}/{name}/", rf"/{name}/[0-9a-f-]{{36}}/$"):
             yield f"{name}-detail", options.url + found

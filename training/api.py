@@ -26,6 +26,8 @@ from training.schema import SessionConfig
 class StartInput(serializers.Serializer[Any]):
     session_id = serializers.CharField(max_length=200, required=False)
     config = serializers.DictField(required=False)
+    # Why the session is to train with a reward that failed its check.
+    reward_override = serializers.CharField(max_length=1000, required=False, allow_blank=True)
 
 
 class SessionInput(serializers.Serializer[Any]):
@@ -70,7 +72,8 @@ def start(request: Request) -> Response:
     given = checked(StartInput, request.data)
     session, new = started_from(request.user, given.get("session_id", ""), given.get("config"))
     try:
-        won = session.status == Status.DRAFT and lifecycle.start(session, request.user)
+        reason = given.get("reward_override", "")
+        won = session.status == Status.DRAFT and lifecycle.start(session, request.user, reason)
     except NotReady as error:
         if new:
             lifecycle.delete(session, request.user)
@@ -131,7 +134,8 @@ def sessions(request: Request) -> Response:
 @api_view(["GET"])
 def session(request: Request, session_id: str) -> Response:
     row = session_or_404(request.user, session_id)
-    return Response({**shown(row), "config": row.config, "reward": row.reward})
+    gate = {"reward_check": row.reward_check, "reward_override": row.reward_override}
+    return Response({**shown(row), "config": row.config, "reward": row.reward, **gate})
 
 
 def shown(session: Session) -> dict[str, Any]:

@@ -43,6 +43,7 @@ GROUPS = {
         "evaluation.max_new_tokens",
         "evaluation.batch_size",
     ],
+    "Scoring": ["reward.max_error_share"],
     "GRPO": [
         "grpo.kl_penalty",
         "grpo.importance_sampling_level",

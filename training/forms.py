@@ -22,8 +22,8 @@ from training.schema import ADVANCED, CUSTOM, RECOMMENDED, SessionConfig
 LEVELS = (RECOMMENDED, CUSTOM, ADVANCED)
 SECTIONS = [name for name in SessionConfig.model_fields if name not in ("version", "name")]
 LONG_TEXTS = {"prompt.system_prompt", "prompt.chat_template"}
-# Lists of things, which a plain input can't hold.
-NOT_TYPED = {"reward.parts"}
+# A reward of parts is made in the composer or in JSON: a plain input can't hold it.
+NOT_TYPED = {"reward.parts", "reward.normalise", "reward.formula", "reward.gated_total"}
 
 
 def infos() -> dict[str, FieldInfo]:

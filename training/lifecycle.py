@@ -21,6 +21,7 @@ from django.db.models import F, Max, Q
 from django.db.models.functions import Now
 
 from jobs import children, leases
+from training import reward_gate
 from training.choices import ACTIVE, RESUMABLE, RUNNING, Kind, Status
 from training.models import Event, Session
 from training.readiness import NotReady, Ready, check
@@ -57,29 +58,33 @@ def save_draft(session: Session, config: dict[str, Any], name: str | None = None
     return _change(session, Q(status=Status.DRAFT), **changes)
 
 
-def start(session: Session, by: AnyUser | None) -> bool:
+def start(session: Session, by: AnyUser | None, reward_override: str = "") -> bool:
     """Queues a draft, or a session that was stopped or failed. False: somebody else started it already.
 
-    Raises NotReady with everything that is wrong, each on its dotted field.
+    Raises NotReady with everything that is wrong, each on its dotted field. A reward that fails its check needs
+    `reward_override`: the reason to train with it all the same, which is kept.
     """
     # What is saved counts, not what a page that was open for an hour holds.
     session.refresh_from_db()
     if session.status != Status.DRAFT:
         return resume(session, by)
     ready = check(session.team, session.config)
+    gate = reward_gate.passed(ready, session.team, by, reward_override)
     with transaction.atomic():
-        if not _queue(session, Q(status=Status.DRAFT), **_frozen(ready)):
+        if not _queue(session, Q(status=Status.DRAFT), **_frozen(ready), **gate):
             return False
-        write_config(session.folder, ready)
+        write_config(session.folder, ready, gate)
     return True
 
 
-def start_here(session: Session) -> int:
+def start_here(session: Session, reward_override: str = "") -> int:
     """For a command that runs the session itself: starts a draft that no worker ever sees. Returns the attempt."""
     ready = check(session.team, session.config)
-    write_config(session.folder, ready)
+    gate = reward_gate.passed(ready, session.team, None, reward_override)
+    write_config(session.folder, ready, gate)
+    frozen = _frozen(ready) | gate
     attempt = leases.claim(
-        Session, session.pk, Q(status=Status.DRAFT), status=Status.STARTING, queued_at=Now(), **_frozen(ready)
+        Session, session.pk, Q(status=Status.DRAFT), status=Status.STARTING, queued_at=Now(), **frozen
     )
     if attempt is None:
         raise RuntimeError("The session was started by somebody else.")
@@ -213,11 +218,13 @@ def fruitless_attempts(session: Session) -> int:
     return session.attempt - max(furthest, session.attempts_before)
 
 
-def write_config(folder: Path, ready: Ready) -> None:
-    """The frozen config and reward beside the results, so that a session's folder says how it was made."""
+def write_config(folder: Path, ready: Ready, gate: dict[str, Any]) -> None:
+    """The frozen config and reward, and what their check found, beside the results: a session's folder says how it was
+    made."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", ready.config.model_dump(mode="json"))
     write_json(folder / "reward.json", ready.composition)
+    write_json(folder / "reward_check.json", gate)
 
 
 def write_json(path: Path, content: Any) -> None:

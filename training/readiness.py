@@ -46,7 +46,7 @@ def check(team: Team, config: dict[str, Any], version: DatasetVersion | None = N
     if version is not None:
         parsed = with_mapped_columns(parsed, config, version)
         dataset_problems = _column_problems(parsed, version) + _split_problems(parsed, version)
-    composition, reward_problems = _reward(team, parsed)
+    composition, reward_problems = _reward(team, parsed, version)
     found += dataset_problems + reward_problems
     if found or version is None:
         raise NotReady(found)
@@ -148,13 +148,26 @@ def _split_problems(config: SessionConfig, version: DatasetVersion) -> list[Prob
     return []
 
 
-def _reward(team: Team, config: SessionConfig) -> tuple[dict[str, Any], list[Problem]]:
+def _reward(team: Team, config: SessionConfig, version: DatasetVersion | None) -> tuple[dict[str, Any], list[Problem]]:
     from rewards.presets import PresetMissing, composition_for
 
     field = "reward.preset_name" if config.reward.type == "preset" else "reward.parts"
     try:
-        return composition_for(team, config.reward).model_dump(mode="json"), []
+        composition = composition_for(team, config.reward)
     except PresetMissing as error:
         return {}, [Problem(field=field, message=str(error))]
     except ValidationError as error:
         return {}, [Problem(field=f"reward.{item.field}", message=item.message) for item in schema_problems(error)]
+    messages = [*composition.unavailable, *([_missing_columns(composition.columns, version)] if version else [])]
+    return composition.model_dump(mode="json"), [Problem(field=field, message=text) for text in messages if text]
+
+
+def _missing_columns(wanted: list[str], version: DatasetVersion) -> str:
+    present = [*(str(column["name"]) for column in version.columns), *(version.mapping.get("extra") or {})]
+    missing = [name for name in wanted if name not in present]
+    if not missing:
+        return ""
+    return (
+        f"The reward reads the column {', '.join(missing)}, and the dataset has {', '.join(present)}. Name one of them"
+        " so in the dataset's mapping, under “Further columns for rewards”, or change the reward."
+    )

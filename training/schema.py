@@ -369,6 +369,15 @@ class RewardSection(Section):
     )
     gated_total: float = setting(0.0, "Gated total", "For type custom: the total of an answer that fails a gate.")
 
+    max_error_share: float = setting(
+        0.5,
+        "Errors allowed",
+        "The session stops when more than this share of its newest answers could not be judged. 1: it never does.",
+        level=CUSTOM,
+        gt=0,
+        le=1,
+    )
+
     @model_validator(mode="after")
     def one_of_both(self) -> Self:
         if self.type == "preset" and not self.preset_name:

@@ -1,6 +1,7 @@
 """What the session page shows, put together from the rows: state, stages, tiles, configuration."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,6 +38,9 @@ STAGE_ORDER = list(STAGES)
 # A step that generated nothing has no reward: tiles look this many rows back for the newest value.
 ROWS_FOR_TILES = 20
 LOG_LINES = 200
+# Steps with answers that could not be judged, the newest ones.
+STEPS_COUNTED = 5000
+REASONS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,32 @@ def log_lines(session: Session) -> list[Event]:
     return list(lines)[::-1]
 
 
+@dataclass(frozen=True)
+class Unjudged:
+    """Answers that the reward could not judge; none of them is a zero."""
+
+    count: int
+    answers: int
+    reasons: list[tuple[str, int]]
+
+    @property
+    def share(self) -> float:
+        return 100 * self.count / self.answers if self.answers else 0.0
+
+
+def unjudged(session: Session) -> Unjudged | None:
+    told = session.events.filter(kind=Kind.LOG, superseded=False, data__has_key="unjudged").order_by("-seq")
+    found = list(told.values_list("data__unjudged", flat=True)[:STEPS_COUNTED])
+    if not found:
+        return None
+    reasons: Counter[str] = Counter()
+    for step in found:
+        reasons.update(step["reasons"])
+    steps = session.events.filter(kind=Kind.ROLLOUTS, superseded=False).count()
+    answers = max(steps, len(found)) * found[0]["of"]
+    return Unjudged(sum(step["count"] for step in found), answers, reasons.most_common(REASONS_SHOWN))
+
+
 def system_now(session: Session) -> dict[str, Any]:
     event = newest(session, Kind.SYSTEM)
     return event.data if event else {}
@@ -197,6 +227,7 @@ def page(state: SessionState) -> dict[str, Any]:
         "system": system_now(session),
         "checkpoints": newest_checkpoints(session),
         "config": state.config,
+        "unjudged": unjudged(session),
         "config_text": json.dumps(session.config, indent=2, ensure_ascii=False),
         "sections": config_sections(state.config) if state.config else [],
     }

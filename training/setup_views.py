@@ -23,7 +23,8 @@ from datasets_app.problems import DatasetProblem
 from datasets_app.sources import is_hub_id
 from rewards.models import RewardPreset
 from rewards.presets import PresetMissing, composition_of, usable_by
-from training import base_models, drafts, lifecycle
+from rewards.quick_start import Proposal
+from training import base_models, drafts, lifecycle, reward_gate
 from training.choices import Status
 from training.forms import LEVELS, ConfigFileForm, SaveConfigForm, StepForm, as_text, extra, infos
 from training.models import CatalogueModel, SavedConfig, Session
@@ -160,6 +161,8 @@ def chosen_cards(posted: Mapping[str, Any]) -> dict[str, Any]:
         found["model.name"] = posted["model.choice"]
     if posted.get("reward.choice") == OWN_PARTS:
         found["reward.type"] = "custom"
+    elif posted.get("use"):
+        found |= {"reward.type": "preset", "reward.preset_name": posted["use"]}
     elif posted.get("reward.choice"):
         found |= {"reward.type": "preset", "reward.preset_name": posted["reward.choice"]}
     return found
@@ -286,7 +289,15 @@ def reward_extras(request: HttpRequest, session: Session, preview: Preview, form
         categories.setdefault(preset.category, []).append(card(preset, preview))
     custom = drafts.get(session.config, "reward.type") == "custom"
     chosen = OWN_PARTS if custom else drafts.get(session.config, "reward.preset_name")
-    return {"categories": categories, "chosen": chosen, "is_custom": custom}
+    proposals = [] if request.htmx else quick_start(session, preview)  # type: ignore[attr-defined]
+    proposed = bool(proposals) and not custom and not drafts.is_set(session.config, "reward.preset_name")
+    context = {"categories": categories, "is_custom": custom, "proposals": proposals, "proposed": proposed}
+    return {**context, "chosen": proposals[0].slug if proposed else chosen}
+
+
+def quick_start(session: Session, preview: Preview) -> list[Proposal]:
+    """Presets that fit the dataset that is chosen, the best first."""
+    return reward_gate.proposals(session.team, preview.config, preview.version) if preview.version else []
 
 
 def card(preset: RewardPreset, preview: Preview) -> Card:
@@ -312,7 +323,16 @@ def saved_configs(request: HttpRequest, session: Session) -> Any:
 
 
 def review_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
-    return {"summary": summary(preview)}
+    return {"summary": summary(preview), **gate_context(request, session, preview)}
+
+
+def gate_context(request: HttpRequest, session: Session, preview: Preview) -> dict[str, Any]:
+    """What the launch gate says of the draft's reward, and the reason that was typed to start in spite of it."""
+    if preview.version is None or preview.composition is None:
+        return {}
+    report = reward_gate.report_on(session.team, preview.config, preview.composition, preview.version)
+    asked = request.POST
+    return {"gate": report, "reason": asked.get("reward_override", ""), "override": "override" in asked}
 
 
 SUMMARY = [
@@ -423,7 +443,7 @@ def start(request: HttpRequest, pk: UUID) -> HttpResponse:
         lifecycle.save_draft(session, session.config, name)
         session.name = name[:200]
     try:
-        won = lifecycle.start(session, request.user)
+        won = lifecycle.start(session, request.user, reason_given(request))
     except lifecycle.NotReady as error:
         return not_ready(request, session, error.problems, was_draft)
     if won:
@@ -433,8 +453,14 @@ def start(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("training:session", pk)
 
 
+def reason_given(request: HttpRequest) -> str:
+    return request.POST.get("reward_override", "") if "override" in request.POST else ""
+
+
 def not_ready(request: HttpRequest, session: Session, found: list[Problem], was_draft: bool) -> HttpResponse:
     if was_draft:
+        # What the gate found is a card of its own on that page, and doesn't disable its button.
+        found = [problem for problem in found if problem.field != reward_gate.FIELD]
         return render(request, "training/new/review.html", page(request, session, "review", found), status=422)
     messages.error(request, f"The session can't go on: {found[0].message}")
     return redirect("training:session", session.pk)

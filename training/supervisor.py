@@ -15,6 +15,7 @@ from django.db import connection
 
 from jobs import children, leases
 from jobs.leases import AWAY
+from rewards import judge_access
 from training import lifecycle, trainer
 from training.choices import Kind, Status
 from training.engine.problems import is_disk_full
@@ -67,7 +68,9 @@ class Supervision:
     def _run_child(self) -> int:
         manage = str(settings.BASE_DIR / "manage.py")
         argv = [sys.executable, manage, "train", str(self.session.pk), "--attempt", str(self.attempt)]
-        return children.run_child(argv, log=self.session.folder / "logs" / "trainer.log", on_tick=self._tick)
+        log = self.session.folder / "logs" / "trainer.log"
+        keys = patiently(lambda: judge_access.environment_for(self.session.team, self.session.reward))
+        return children.run_child(argv, log=log, on_tick=self._tick, environment=keys)
 
     def _tick(self, child: children.Child) -> None:
         """A database that is away stops nothing: the lease is renewed as soon as it is back."""

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from jobs import children, leases
 from jobs.leases import AWAY
+from rewards.judging import surroundings
 from training import devices, lifecycle
 from training.choices import RUNNING, Kind, Status
 from training.engine.problems import EngineError, is_disk_full
@@ -71,6 +72,7 @@ def _leave_now() -> None:
 
 
 def run_session(session_id: uuid.UUID | str, attempt: int) -> Exit:
+    surroundings.take_keys()
     will = Will()
     children.follow_parent(will.interrupt)
     session = _running_rows(session_id, attempt).select_related("team", "dataset_version").first()

@@ -1,5 +1,43 @@
 """One module a category. Importing one registers its functions."""
 
-from rewards.functions import choice, form, maths, style, text
+from rewards.functions import (
+    choice,
+    citation,
+    code,
+    code_tests,
+    custom,
+    embedding,
+    form,
+    gym,
+    judge,
+    language,
+    maths,
+    records,
+    similarity,
+    structure,
+    style,
+    templated,
+    text,
+    trading,
+)
 
-__all__ = ["choice", "form", "maths", "style", "text"]
+__all__ = [
+    "choice",
+    "citation",
+    "code",
+    "code_tests",
+    "custom",
+    "embedding",
+    "form",
+    "gym",
+    "judge",
+    "language",
+    "maths",
+    "records",
+    "similarity",
+    "structure",
+    "style",
+    "templated",
+    "text",
+    "trading",
+]

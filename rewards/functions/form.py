@@ -100,10 +100,8 @@ class JsonValid(Parameters):
 )
 def json_valid(sample: Sample, parameters: JsonValid) -> Score:
     """1 if the text is JSON (a code fence round it is fine); with required keys the share of them."""
-    text = section(sample, parameters.place).strip()
-    fenced = FENCE.match(text)
     try:
-        value = json.loads(fenced[1] if fenced else text, parse_constant=_refuse)
+        value = read_json(section(sample, parameters.place))
     except (ValueError, RecursionError) as error:
         return Score(0.0, f"Not JSON: {error}."[:120])
     if not parameters.required_keys:
@@ -112,6 +110,12 @@ def json_valid(sample: Sample, parameters: JsonValid) -> Score:
         return Score(0.0, "JSON, but not an object with keys.")
     present = [key for key in parameters.required_keys if key in value]
     return Score(len(present) / len(parameters.required_keys), f"Has the keys {', '.join(present) or 'none'}.")
+
+
+def read_json(text: str) -> Any:
+    """A code fence round it is fine. Raises ValueError, or RecursionError where it nests too deeply."""
+    fenced = FENCE.match(text.strip())
+    return json.loads(fenced[1] if fenced else text.strip(), parse_constant=_refuse)
 
 
 def _refuse(constant: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal
+from typing import Any, Literal
 
 import re2
 from pydantic import Field, field_validator
@@ -132,13 +132,23 @@ class Regex(Parameters):
     @field_validator("pattern")
     @classmethod
     def compiles(cls, pattern: str) -> str:
-        try:
-            re2.compile(pattern, _options(False))
-        except re2.error as error:
-            reason = error.args[0] if error.args else error
-            reason = reason.decode() if isinstance(reason, bytes) else reason
-            raise ValueError(f"This is not an RE2 pattern: {reason}.") from None
+        compiled(pattern)
         return pattern
+
+
+def compiled(pattern: str, ignore_case: bool = False) -> Any:
+    """Raises ValueError with a sentence if this is no RE2 pattern."""
+    try:
+        return re2.compile(pattern, _options(ignore_case))
+    except re2.error as error:
+        reason = error.args[0] if error.args else error
+        reason = reason.decode() if isinstance(reason, bytes) else reason
+        raise ValueError(f"This is not an RE2 pattern: {reason}.") from None
+
+
+def encodable(text: str) -> str:
+    """RE2 works on UTF-8, which has no half characters."""
+    return text.encode(errors="replace").decode()
 
 
 def _options(ignore_case: bool) -> re2.Options:
@@ -161,7 +171,7 @@ def _options(ignore_case: bool) -> re2.Options:
 )
 def regex(sample: Sample, parameters: Regex) -> Score:
     """1 if the pattern occurs in the text (or covers it, or does not occur)."""
-    pattern = re2.compile(parameters.pattern, _options(parameters.ignore_case))
-    text = section(sample, parameters.place)
+    pattern = compiled(parameters.pattern, parameters.ignore_case)
+    text = encodable(section(sample, parameters.place))
     occurs = (pattern.fullmatch(text) if parameters.whole else pattern.search(text)) is not None
     return Score(float(occurs != parameters.absent), "The pattern occurs." if occurs else "The pattern does not occur.")

@@ -9,9 +9,11 @@ Order matters: import what user code may use, give up rights, lock down, test th
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import errno
 import importlib
+import inspect
 import io
 import itertools
 import json
@@ -24,14 +26,15 @@ import socket
 import struct
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 # What user code may import: no file can be opened once the lock is on. The last two are looked up by the interpreter.
 MODULES = (
-    "abc ast base64 bisect collections collections.abc copy dataclasses datetime decimal difflib enum fractions"
-    " functools hashlib heapq html html.parser inspect io itertools json math numbers operator random re statistics"
-    " string struct textwrap time tokenize types typing unicodedata urllib.parse zlib linecache encodings.idna"
+    "abc array ast base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime "
+    "decimal difflib enum fractions functools hashlib heapq html html.parser inspect io itertools json math numbers "
+    "operator random re statistics string struct textwrap time tokenize types typing unicodedata urllib.parse zlib "
+    "linecache encodings.idna "
 )
 
 NOBODY = 65534
@@ -39,6 +42,7 @@ MEMORY_BYTES = 512 << 20
 CPU_SECONDS = 3600
 MOST_PRINTED = 64 << 10
 LONGEST_MESSAGE = 300
+USER_CODE = ("<reward>", "<answer>", "<test>")
 CANNOT_LOCK = 70
 
 # System calls of x86_64 that plain computing needs; every other one fails with EPERM.
@@ -249,15 +253,15 @@ def checked(value: object) -> float | dict[str, str] | None:
 
 def explained(error: BaseException) -> str:
     """Class, message and line of the user's code."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<reward>"]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename in USER_CODE]
     at = f" (line {lines[-1]})" if lines else ""
     text = f"{type(error).__name__}: {error}"[:LONGEST_MESSAGE] + at
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def scores(function: Callable[..., Iterable[object]], request: dict[str, Any]) -> list[Any]:
+def scores(function: Callable[[list[str], dict[str, list[Any]]], Any], request: dict[str, Any]) -> list[Any]:
     count = len(request["completions"])
-    returned = function(request["completions"], **request["columns"])
+    returned = function(request["completions"], request["columns"])
     # One more than asked for is enough to see that an endless iterator is too long.
     values = list(itertools.islice(iter(returned), count + 1))
     if len(values) != count:
@@ -274,12 +278,136 @@ def answer(function: Any, request: dict[str, Any], printed: Printed) -> dict[str
         return {"id": request["id"], "error": explained(error), "printed": printed.text[-2000:]}
 
 
-def user_function(code: str) -> Any:
-    names: dict[str, object] = {"__name__": "reward"}
+def user_function(code: str) -> Callable[[list[str], dict[str, list[Any]]], Any]:
+    """The function of the code that scores, called as its arguments ask."""
+    names: dict[str, Any] = {"__name__": "reward"}
     exec(compile(code, "<reward>", "exec"), names)  # noqa: S102  this process is the sandbox
-    if not callable(names.get("reward")):
+    tree = ast.parse(code)
+    function = names.get(chosen([node.name for node in tree.body if isinstance(node, ast.FunctionDef)]))
+    if not callable(function):
         raise ValueError("the code defines no function called reward(completions, **columns)")
-    return names["reward"]
+    takes = inspect.signature(function).parameters
+    if {"sample", "item"} <= takes.keys():
+        return lambda completions, columns: by_row(function, graded(completions, columns))
+    if "response" in takes:
+        return lambda completions, columns: by_row(function, (wanted(row, takes) for row in rows(completions, columns)))
+    as_messages = any(isinstance(node, ast.Constant) and node.value == "content" for node in ast.walk(tree))
+    return lambda completions, columns: function(**wanted(batch(completions, columns, as_messages), takes))
+
+
+def chosen(names: list[str]) -> str:
+    """Of the functions in the code: reward, grade, the first with reward in its name, or the only one."""
+    named = [name for name in ("reward", "grade") if name in names] + [name for name in names if "reward" in name]
+    return named[0] if named else names[0] if len(names) == 1 else ""
+
+
+def by_row(function: Any, arguments: Iterable[dict[str, Any]]) -> Iterator[Any]:
+    return (function(**given) for given in arguments)
+
+
+def rows(completions: list[str], columns: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    for place, text in enumerate(completions):
+        row = {name: values[place] for name, values in columns.items()}
+        yield row | {"response": text, "columns": row}
+
+
+def graded(completions: list[str], columns: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """As OpenAI's Python grader is called: grade(sample, item)."""
+    for row in rows(completions, columns):
+        try:
+            parsed = json.loads(row["response"])
+        except (ValueError, RecursionError):
+            parsed = None
+        yield {"sample": {"output_text": row["response"], "output_json": parsed}, "item": row["columns"]}
+
+
+def batch(completions: list[str], columns: dict[str, list[Any]], as_messages: bool) -> dict[str, Any]:
+    """As TRL calls a reward function. Texts become messages where the code reads the "content" of something."""
+    prompts = columns.get("instruction", [""] * len(completions))
+    given = {"prompts": prompts, "completions": completions}
+    if as_messages:
+        given["prompts"] = [[{"role": "user", "content": text}] for text in prompts]
+        given["completions"] = [[{"role": "assistant", "content": text}] for text in completions]
+    return columns | given
+
+
+def wanted(given: dict[str, Any], takes: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """All of it for a function with **columns, else what it names."""
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
+        return given
+    return {name: value for name, value in given.items() if name in takes}
+
+
+LONGEST_VALUE = 64 << 10
+PLAIN: dict[Any, str] = {int: "int", float: "float", str: "str", bool: "bool", type(None): "none"}
+HOLDERS: dict[Any, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "set"}
+
+
+class NotPlain(Exception):
+    """A value that can't be told from outside, such as an object that says it equals everything."""
+
+
+def described(value: Any, deeper: int = 20) -> list[Any]:
+    """`value` as JSON that keeps its types. Exact types only: a subclass may lie about what it is."""
+    kind = type(value)
+    if kind in PLAIN:
+        return [PLAIN[kind], repr(value) if kind in (int, float) else value]
+    if not deeper:
+        raise NotPlain("the result is nested too deeply")
+    if kind in HOLDERS:
+        return [HOLDERS[kind], [described(inner, deeper - 1) for inner in value]]
+    if kind is dict:
+        return ["dict", [[described(key, deeper - 1), described(inner, deeper - 1)] for key, inner in value.items()]]
+    raise NotPlain(f"the result is a {kind.__name__}, no plain value")
+
+
+class Program:
+    """An answer's code: run at once and then asked for values, or run again for each input."""
+
+    def __init__(self, source: str) -> None:
+        self.code = compile(source, "<answer>", "exec")
+        self.names: dict[str, object] = {}
+
+    def run(self, text: str = "") -> str:
+        """What it prints, given `text` as standard input."""
+        self.names = {"__name__": "__main__"}
+        before, printed = (sys.stdin, sys.stdout), Printed()
+        sys.stdin, sys.stdout = io.StringIO(text), printed
+        try:
+            exec(self.code, self.names)  # noqa: S102  this process is the sandbox
+        finally:
+            sys.stdin, sys.stdout = before
+        return printed.text
+
+    def value(self, expression: str, setup: str) -> list[Any]:
+        exec(compile(setup, "<test>", "exec"), self.names)  # noqa: S102
+        return described(eval(compile(expression, "<test>", "eval"), self.names))  # noqa: S307
+
+
+def tested(request: dict[str, Any], programs: list[Program]) -> Any:
+    if "program" in request:
+        programs[:] = [Program(request["program"])]
+        return programs[0].run() if request["at_once"] else ""
+    if "input" in request:
+        return programs[0].run(request["input"])
+    return programs[0].value(request["expression"], request["setup"])
+
+
+def outcome(request: dict[str, Any], programs: list[Program]) -> dict[str, Any]:
+    try:
+        value = tested(request, programs)
+        if len(json.dumps(value)) > LONGEST_VALUE:
+            raise NotPlain(f"the result is longer than {LONGEST_VALUE >> 10} kB")
+        return {"id": request["id"], "value": value}
+    except BaseException as error:
+        return {"id": request["id"], "error": explained(error)}
+
+
+def serve_programs(channel: Channel) -> None:
+    programs: list[Program] = []
+    channel.send({"ready": True})
+    while True:
+        channel.send(outcome(channel.receive(), programs))
 
 
 def main() -> None:
@@ -297,8 +425,11 @@ def main() -> None:
         os._exit(CANNOT_LOCK)
     printed = Printed()
     sys.stdout = sys.stderr = printed
+    code = channel.receive()["code"]
+    if code is None:
+        serve_programs(channel)
     try:
-        function = user_function(channel.receive()["code"])
+        function = user_function(code)
     except BaseException as error:
         channel.send({"error": explained(error)})
         os._exit(1)

@@ -12,6 +12,8 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,14 +41,16 @@ class BatchFailed(Exception):
         self.alive = alive
 
 
+# The kernel ends a jail with the thread that started it, and a server's threads come and go: this one stays.
+STARTER = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
+
+
 class Jail:
-    """One process for one reward function of one session. Use it as a context manager.
+    """One process for one reward function, or for programs if there is no code. Use it as a context manager, or `stop`
+    it. One thread at a time."""
 
-    PDEATHSIG is bound to the thread that starts the process: keep it for as long as the jail.
-    """
-
-    def __init__(self, code: str, *, batch_seconds: float = 10.0) -> None:
-        if len(code.encode()) > LONGEST_CODE:
+    def __init__(self, code: str | None = None, *, batch_seconds: float = 10.0) -> None:
+        if code is not None and len(code.encode("utf-8", "surrogatepass")) > LONGEST_CODE:
             raise SandboxError(f"The code is longer than {LONGEST_CODE // 1024} kB.")
         self.code, self.batch_seconds = code, batch_seconds
         self.layers: list[str] = []
@@ -61,19 +65,15 @@ class Jail:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> None:
         """Raises SandboxUnavailable, or SandboxError if the code itself does not load."""
         refuse_elsewhere()
         self.stop()
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", str(JAIL), str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
+        self.process = STARTER.submit(_started).result()
         try:
             hello = self._ask({"code": self.code}, START_SECONDS)
         except BatchFailed as error:
@@ -86,17 +86,21 @@ class Jail:
             raise SandboxError(f"The reward code can't be loaded: {printable(str(hello.get('error')))}")
         self.layers = [str(layer) for layer in hello.get("layers", [])]
 
-    def rewards(self, completions: list[str], columns: dict[str, list[Any]]) -> list[float | str]:
-        """A number for each completion, or the sentence that says why there is none. Raises BatchFailed."""
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """The answer to a request of ours. Raises BatchFailed."""
         if self.process is None:
             self.start()
         self.count += 1
-        request = {"id": self.count, "completions": completions, "columns": columns}
-        reply = self._ask(request, self.batch_seconds)
-        self.printed = printable(str(reply.get("printed", "")), 2000)
+        reply = self._ask({"id": self.count, **request}, seconds)
         if reply.get("id") != self.count:
             self.stop()
-            raise BatchFailed("the reward answered another question", alive=False)
+            raise BatchFailed("the code answered another question", alive=False)
+        return reply
+
+    def rewards(self, completions: list[str], columns: dict[str, list[Any]]) -> list[float | str]:
+        """A number for each completion, or the sentence that says why there is none. Raises BatchFailed."""
+        reply = self.ask({"completions": completions, "columns": columns}, self.batch_seconds)
+        self.printed = printable(str(reply.get("printed", "")), 2000)
         if "error" in reply:
             raise BatchFailed(str(reply["error"]), alive=True)
         values = reply.get("rewards")
@@ -133,6 +137,28 @@ class Jail:
         except ValueError as error:
             self.stop()
             raise BatchFailed(f"the reward sent no valid answer ({error})", alive=False) from None
+
+
+def _started() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-B", str(JAIL), str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={},
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+@cache
+def unavailable() -> str:
+    """Why reward code can't run on this system, or nothing. Tried once, for real."""
+    try:
+        with Jail():
+            return ""
+    except SandboxError as error:
+        return str(error)
 
 
 def refuse_elsewhere() -> None:

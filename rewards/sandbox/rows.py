@@ -1,15 +1,18 @@
-"""Rows scored by a user's code: in batches, and one by one where a batch fails, so that a bad row costs only itself."""
+"""Samples scored by code of users: in batches, and one by one where a batch fails: a bad row costs only itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rewards.registry import Sample
 from rewards.sandbox.jail_process import BatchFailed, Jail
+from rewards.sandbox.pool import pool
 from rewards.scoring import RowScore
 
-BATCH = 64
+BATCH = 256
+# What a batch may take beyond the time of one row. Whoever needs longer is asked for one row at a time.
+MORE_SECONDS = 10.0
 # A function that hangs or dies this often in a row will do so for every row.
 MOST_DEATHS = 3
 PART = "reward"
@@ -17,41 +20,47 @@ PART = "reward"
 
 def score_with_code(code: str, rows: list[Sample | RowScore]) -> list[RowScore]:
     """Calls reward(completions, instruction=[...], reference=[...], ...) of `code`. Raises SandboxError."""
-    samples = [row for row in rows if isinstance(row, Sample)]
-    with Jail(code) as jail:
-        scored = iter(list(Rows(jail, samples).scores()))
-    return [next(scored) if isinstance(row, Sample) else row for row in rows]
+    values = iter(values_of(code, [row for row in rows if isinstance(row, Sample)]))
+    return [_row(next(values)) if isinstance(row, Sample) else row for row in rows]
+
+
+def values_of(code: str, samples: Sequence[Sample], seconds: float = 10.0) -> list[float | str]:
+    """A number for each sample, or the sentence why there is none. `seconds`: for a row. Raises SandboxError."""
+    with pool.lent(code) as jail:
+        return list(Rows(jail, samples, seconds).values())
 
 
 class Rows:
-    def __init__(self, jail: Jail, samples: list[Sample]) -> None:
-        self.jail, self.samples = jail, samples
+    def __init__(self, jail: Jail, samples: Sequence[Sample], seconds: float) -> None:
+        self.jail, self.samples, self.seconds = jail, samples, seconds
         self.names = sorted({name for sample in samples for name in sample.columns} - {"completions"})
         self.deaths = 0
 
-    def scores(self) -> Iterator[RowScore]:
+    def values(self) -> Iterator[float | str]:
         for start in range(0, len(self.samples), BATCH):
             batch = self.samples[start : start + BATCH]
             try:
                 yield from self._ask(batch)
-            except BatchFailed:
+            except BatchFailed as error:
+                self.deaths += not error.alive
                 yield from map(self._one, batch)
 
-    def _one(self, sample: Sample) -> RowScore:
+    def _one(self, sample: Sample) -> float | str:
         try:
             return self._ask([sample])[0]
         except BatchFailed as error:
             self.deaths += not error.alive
-            return RowScore(error=f"{PART}: {error}")
+            return str(error)
 
-    def _ask(self, batch: list[Sample]) -> list[RowScore]:
+    def _ask(self, batch: Sequence[Sample]) -> list[float | str]:
         if self.deaths >= MOST_DEATHS:
             raise BatchFailed(f"not called, because it failed {MOST_DEATHS} times in a row", alive=True)
+        self.jail.batch_seconds = min(self.seconds * len(batch), self.seconds + MORE_SECONDS)
         values = self.jail.rewards([sample.response for sample in batch], self._columns(batch))
         self.deaths = 0
-        return [_row(value) for value in values]
+        return values
 
-    def _columns(self, batch: list[Sample]) -> dict[str, list[Any]]:
+    def _columns(self, batch: Sequence[Sample]) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {name: [sample.columns.get(name) for sample in batch] for name in self.names}
         columns["instruction"] = [sample.instruction for sample in batch]
         columns["reference"] = [sample.reference for sample in batch]

@@ -136,6 +136,7 @@ def gated(**more) -> Composition:
 def test_a_closed_gate_decides_the_total_whatever_else_was_earned():
     result = gated().score(FORMLESS)
     assert (result.total, result.gate, result.parts["answer"]) == (0.0, "form", 1.0)
+    assert result.correct is False, "what a gate must have is part of being right"
     assert gated(gated_total=-1).score(FORMLESS).total == -1.0
     assert gated().score(RIGHT).total == 1.5 and gated().score(RIGHT).gate == ""
 
@@ -254,3 +255,12 @@ def test_a_gigantic_answer_costs_only_itself():
 
 def test_no_answers_have_no_results():
     assert composition(("answer", "math_answer", 1.0)).score_all([]) == []
+
+
+def test_a_similarity_says_right_or_wrong_only_from_a_threshold():
+    parts = [{"name": "near", "function": "text_similarity", "parameters": {"metric": "token_f1"}}]
+    graded = Composition.model_validate({"parts": parts})
+    sample = Sample("Where?", "in the garden", "the garden", markers=MARKERS)
+    assert graded.judges_answer and graded.score(sample).correct is None
+    parts[0]["parameters"]["pass_threshold"] = 0.6
+    assert Composition.model_validate({"parts": parts}).score(sample).correct is True

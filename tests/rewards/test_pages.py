@@ -5,6 +5,8 @@ from django.urls import reverse
 from rewards import presets, shipped
 from rewards.models import RewardPreset
 from rewards.templatetags.scores import score
+from training.choices import Status
+from training.models import SavedConfig, Session
 
 pytestmark = pytest.mark.django_db
 BENCH = {"instruction": "What is 12 + 7?", "reference": "19", "response": "<SOLUTION>19</SOLUTION>", **shipped.MARKERS}
@@ -24,14 +26,22 @@ def url(page: str, preset: RewardPreset) -> str:
     return reverse(f"rewards:{page}", args=[preset.pk])
 
 
-def fields_of(preset: RewardPreset, **changes: str) -> dict[str, str]:
-    """What the edit form of a copy of `math` sends."""
+def fields_of(preset: RewardPreset, **changes: str) -> dict[str, str | list[str]]:
+    """What the composer of a copy of `math` sends."""
     return {
         "name": preset.name,
+        "slug": preset.slug,
+        "category": preset.category,
         "description": preset.description,
+        "normalise": "none",
+        "gated_total": "0",
+        "base": str(preset.version),
+        "part": ["0:math_answer", "1:markers"],
+        "0-name": "answer",
         "0-weight": "2",
-        "0-look_in": "auto",
-        "0-tolerance": "0.000001",
+        "0-parameter-look_in": "auto",
+        "0-parameter-tolerance": "0.000001",
+        "1-name": "format",
         "1-weight": "1",
         **changes,
     }
@@ -52,6 +62,26 @@ class TestLibrary:
     def test_search_finds_words_of_name_and_description(self, owner_client):
         page = owner_client.get(reverse("rewards:list"), {"q": "punctuation"}).content.decode()
         assert "Question answering" in page and "Chain of thought" not in page
+
+    @pytest.mark.parametrize(
+        ("asked", "shown", "hidden"),
+        [
+            ({"category": "Reasoning"}, ["Chain of thought"], ["Multiple choice"]),
+            ({"whose": "own"}, ["Math (copy)"], ["Multiple choice"]),
+            ({"whose": "shipped"}, ["Multiple choice"], ["Math (copy)"]),
+            ({"judges": "form"}, ["Format only"], ["Multiple choice"]),
+            ({"judges": "answer"}, ["Multiple choice"], ["Format only"]),
+            ({"judges": "answer", "whose": "shipped", "q": "chain"}, ["Chain of thought"], ["Multiple choice"]),
+        ],
+    )
+    def test_it_is_filtered(self, owner_client, own, asked, shown, hidden):
+        page = owner_client.get(reverse("rewards:list"), asked).content.decode()
+        assert all(name in page for name in shown) and not any(f"{name}</a>" in page for name in hidden)
+
+    def test_who_may_not_write_is_offered_no_new_reward(self, viewer_client, owner_client):
+        new = reverse("rewards:new")
+        assert new in owner_client.get(reverse("rewards:list")).content.decode()
+        assert new not in viewer_client.get(reverse("rewards:list")).content.decode()
 
     def test_an_empty_search_says_what_to_do(self, owner_client):
         page = owner_client.get(reverse("rewards:list"), {"q": "<b>zz"}).content.decode()
@@ -156,12 +186,14 @@ class TestCopy:
 class TestEdit:
     def test_the_form_has_the_fields_of_the_parameter_models(self, owner_client, own):
         page = owner_client.get(url("edit", own)).content.decode()
-        for field in ("0-weight", "0-look_in", "0-tolerance", "0-relative", "0-unworked", "1-weight"):
-            assert f'name="{field}"' in page
+        for field in ("weight", *(f"parameter-{name}" for name in ("look_in", "tolerance", "relative", "unworked"))):
+            assert f'name="0-{field}"' in page
+        assert 'name="1-weight"' in page
         assert "Largest difference that still counts." in page
 
     def test_changed_weights_and_parameters_are_a_new_version(self, teammate_client, own):
-        fields = fields_of(own, **{"name": "Ours", "0-weight": "3.5", "0-tolerance": "0.5", "0-relative": "on"})
+        fields = fields_of(own, **{"name": "Ours", "0-weight": "3.5"})
+        fields |= {"0-parameter-tolerance": "0.5", "0-parameter-relative": "on"}
         assert teammate_client.post(url("edit", own), fields).headers["Location"] == url("detail", own)
         own.refresh_from_db()
         assert (own.name, own.version) == ("Ours", 2)
@@ -175,9 +207,9 @@ class TestEdit:
             ("0-weight", "many", "Enter a number."),
             ("0-weight", "5000", "less than or equal to 1000"),
             ("0-weight", "nan", "Enter a number."),
-            ("0-tolerance", "-1", "greater than or equal to 0"),
-            ("0-look_in", "elsewhere", "Select a valid choice"),
-            ("name", "", "This field is required."),
+            ("0-parameter-tolerance", "-1", "greater than or equal to 0"),
+            ("0-parameter-look_in", "elsewhere", "Select a valid choice"),
+            ("name", "", "Give the reward a name"),
         ],
     )
     def test_wrong_values_are_explained_on_their_field(self, owner_client, own, field, value, message):
@@ -189,10 +221,9 @@ class TestEdit:
     def test_rules_between_parameters_are_explained_too(self, owner_client, team, owner):
         short = RewardPreset.objects.get(slug="math-short-answer")
         own = presets.copy(short, team, owner)
-        fields = fields_of(own) | {
-            "2-weight": "1", "2-unit": "words", "2-shortest": "9", "2-longest": "3", "2-fade": "5",
-            "2-place": "response",
-        }  # fmt: skip
+        given = {"unit": "words", "shortest": "9", "longest": "3", "fade": "5", "place": "response"}
+        fields = fields_of(own) | {f"2-parameter-{name}": value for name, value in given.items()}
+        fields |= {"part": ["0:math_answer", "1:markers", "2:length"], "2-name": "length", "2-weight": "1"}
         page = owner_client.post(url("edit", own), fields).content.decode()
         assert "“At most” is below “at least”." in page
 
@@ -200,7 +231,9 @@ class TestEdit:
         parts = [{"name": "words", "function": "contains", "parameters": {"phrases": ["because", "so"]}}]
         own = RewardPreset.objects.create(team=team, slug="w", name="W", category="x", definition={"parts": parts})
         assert "because\nso</textarea>" in owner_client.get(url("edit", own)).content.decode()
-        fields = {"name": "W", "0-weight": "1", "0-phrases": "thus\n\nhence", "0-mode": "any", "0-place": "response"}
+        given = {"phrases": "thus\n\nhence", "mode": "any", "place": "response"}
+        fields = fields_of(own) | {f"0-parameter-{name}": value for name, value in given.items()}
+        fields |= {"part": ["0:contains"], "0-name": "words"}
         owner_client.post(url("edit", own), fields)
         own.refresh_from_db()
         assert own.definition["parts"][0]["parameters"]["phrases"] == ["thus", "hence"]
@@ -211,22 +244,45 @@ class TestDelete:
         assert teammate_client.post(url("delete", own)).headers["Location"] == reverse("rewards:list")
         assert not RewardPreset.objects.filter(pk=own.pk).exists()
 
-    def test_it_asks_first_and_needs_a_post(self, owner_client, own):
-        assert "data-confirm=" in owner_client.get(url("detail", own)).content.decode()
-        assert owner_client.get(url("delete", own)).status_code == 405
+    def test_it_asks_first_and_says_that_nobody_uses_it(self, owner_client, own):
+        page = owner_client.get(url("delete", own)).content.decode()
+        assert "No session, draft or saved config uses it." in page
+        assert RewardPreset.objects.filter(pk=own.pk).exists()
+
+    def test_it_says_who_uses_it_and_who_would_miss_it(self, owner_client, own, team):
+        config = {"reward": {"type": "preset", "preset_name": own.slug}}
+        Session.objects.create(team=team, name="Ran with it", status=Status.COMPLETED, config=config)
+        Session.objects.create(team=team, name="A draft", status=Status.DRAFT, config=config)
+        Session.objects.create(team=team, name="Other reward", config={"reward": {"preset_name": "math"}})
+        SavedConfig.objects.create(team=team, name="Our config", config=config)
+        # Without the side bar, which names the newest sessions whatever they train with.
+        page = owner_client.get(url("delete", own)).content.decode().split('id="content"')[1]
+        assert "Ran with it" in page and "keeps its copy" in page and "Other reward" not in page
+        assert "A draft" in page and "Our config" in page and page.count("would need another one") == 2
+
+    def test_sessions_of_another_team_are_not_named(self, owner_client, own, outsider):
+        other = outsider.memberships.get().team
+        config = {"reward": {"preset_name": own.slug}}
+        Session.objects.create(team=other, name="Secret", status=Status.COMPLETED, config=config)
+        assert "Secret" not in owner_client.get(url("delete", own)).content.decode()
 
 
 class TestAccess:
-    @pytest.mark.parametrize("page", ["detail", "score", "copy", "edit", "delete"])
+    @pytest.mark.parametrize("page", ["detail", "score", "copy", "edit", "delete", "versions", "export", "restore"])
     def test_an_outsider_gets_404_for_a_team_s_preset(self, outsider_client, own, page):
-        call = outsider_client.get if page in ("detail", "edit") else outsider_client.post
-        assert call(url(page, own)).status_code == 404
+        call = outsider_client.post if page in ("score", "copy", "restore") else outsider_client.get
+        address = reverse("rewards:restore", args=[own.pk, 1]) if page == "restore" else url(page, own)
+        assert call(address).status_code == 404
+        if page in ("edit", "delete"):
+            assert outsider_client.post(address).status_code == 404
         assert RewardPreset.objects.filter(pk=own.pk).exists()
 
     @pytest.mark.parametrize("page", ["edit", "delete"])
     def test_nobody_changes_a_shipped_preset(self, owner_client, math, page):
-        assert owner_client.post(url(page, math), fields_of(math)).status_code == 404
-        math.refresh_from_db()
+        response = owner_client.post(url(page, math), fields_of(math))
+        assert response.status_code == 403
+        assert "copy this one" in response.content.decode()
+        assert RewardPreset.objects.filter(pk=math.pk, version=math.version).exists()
 
     @pytest.mark.parametrize("page", ["edit", "delete"])
     def test_a_viewer_changes_nothing(self, viewer_client, own, page):
@@ -273,3 +329,29 @@ class TestAdmin:
         page = admin_client.post(reverse("admin:rewards_rewardpreset_add"), fields).content.decode()
         assert "This field is required." in page
         assert not RewardPreset.objects.filter(slug="x").exists()
+
+    def test_parts_and_versions_are_shown_in_words(self, admin_client, own, math):
+        for preset in (own, math):
+            address = reverse("admin:rewards_rewardpreset_change", args=[preset.pk])
+            page = admin_client.get(address).content.decode()
+            assert "answer: Right number or formula, weight 2" in page
+            assert "Total = 2 × answer + 1 × format" in page
+        assert (
+            "Copied from math, version"
+            in admin_client.get(reverse("admin:rewards_rewardpreset_change", args=[own.pk])).content.decode()
+        )
+
+    def test_parts_changed_here_are_a_new_version(self, admin_client, own, team):
+        fields = {
+            "team": team.pk, "slug": own.slug, "name": own.name, "category": own.category, "golden": "[]",
+            "definition": '{"parts": [{"name": "a", "function": "length"}]}',
+            "versions-TOTAL_FORMS": "0", "versions-INITIAL_FORMS": "0",
+        }  # fmt: skip
+        address = reverse("admin:rewards_rewardpreset_change", args=[own.pk])
+        assert admin_client.post(address, fields).status_code == 302
+        own.refresh_from_db()
+        assert own.version == 2
+        assert own.versions.first().note == "Changed in the admin"
+        assert admin_client.post(address, fields).status_code == 302
+        own.refresh_from_db()
+        assert own.version == 2

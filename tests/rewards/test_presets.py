@@ -10,6 +10,15 @@ from training.schema import PromptSection, RewardSection
 
 pytestmark = pytest.mark.django_db
 BY_SLUG = {preset["slug"]: preset for preset in shipped.SHIPPED}
+FORM_ONLY = [
+    "citation-format",
+    "creative-writing",
+    "format-only",
+    "markdown",
+    "python-style",
+    "step-by-step-instructions",
+    "technical-documentation",
+]
 
 
 @pytest.fixture
@@ -39,10 +48,21 @@ def test_golden_cases_are_put_in_order(slug):
     assert runs and [run.problems for run in runs] == [[]] * len(runs)
 
 
-@pytest.mark.parametrize("slug", [slug for slug in BY_SLUG if slug != "format-only"])
+@pytest.mark.parametrize("slug", FORM_ONLY)
+def test_what_looks_at_form_alone_says_so(slug):
+    composition = Composition.model_validate(BY_SLUG[slug]["definition"])
+    assert not composition.judges_answer and not composition.needs_reference
+    description = BY_SLUG[slug]["description"].casefold()
+    assert "form alone" in description or "never what is between" in description
+    for run in golden.run(composition, BY_SLUG[slug]["golden"]):
+        totals = {answer.label: answer.result.total for answer in run.answers}
+        assert None not in totals.values() and run.answers[0].result.total == max(totals.values())
+
+
+@pytest.mark.parametrize("slug", [slug for slug in BY_SLUG if slug not in FORM_ONLY])
 def test_the_right_answer_beats_wrong_empty_echo_and_list(slug):
     composition = Composition.model_validate(BY_SLUG[slug]["definition"])
-    assert composition.judges_answer and composition.needs_reference
+    assert composition.judges_answer and (composition.needs_reference or composition.columns)
     for run in golden.run(composition, BY_SLUG[slug]["golden"]):
         judged = {answer.label: answer.result for answer in run.answers}
         right = [result for label, result in judged.items() if label.startswith("right") and "only" not in label]
@@ -50,7 +70,8 @@ def test_the_right_answer_beats_wrong_empty_echo_and_list(slug):
         assert {"wrong", "empty", "echo of the question", "list of all answers"} <= {
             label.removesuffix(", with reasoning") for label in judged
         }
-        assert all(result.correct for result in right) and not any(result.correct for result in others)
+        if any(part.judges_answer for part in composition.parts):
+            assert all(result.correct for result in right) and not any(result.correct for result in others)
         assert min(result.total for result in right) > max(result.total for result in others)
 
 
@@ -80,7 +101,7 @@ def test_a_team_s_own_preset_comes_first_and_only_for_that_team(own, team, outsi
 
 
 def test_an_unknown_preset_names_those_there_are(team):
-    with pytest.raises(PresetMissing, match=r"'maths'.*format-only, math, "):
+    with pytest.raises(PresetMissing, match=r"'maths'.*format-only.*math, "):
         presets.composition_for(team, RewardSection(preset_name="maths"))
 
 
@@ -118,12 +139,12 @@ def test_a_long_name_can_be_copied_again_and_again(team, owner):
     assert len(row.slug) <= 80 and len(row.name) <= 120
 
 
-def test_saving_changed_parts_is_a_new_version_and_a_new_name_is_not(own):
+def test_saving_changed_parts_is_a_new_version_and_a_new_name_is_not(own, teammate):
     composition = presets.composition_of(own)
-    presets.update(own, name="Renamed", description="", composition=composition)
+    presets.update(own, teammate, name="Renamed", description="", composition=composition)
     changed = Composition.model_validate({"parts": [{"name": "only", "function": "length", "weight": 1.0}]})
     before = own.version
-    presets.update(own, name="Renamed", description="", composition=changed)
+    presets.update(own, teammate, name="Renamed", description="", composition=changed)
     own.refresh_from_db()
     assert (own.name, own.version - before) == ("Renamed", 1)
 

@@ -84,6 +84,8 @@ def test_after_a_time_without_database_leases_are_given_time(monkeypatch, settin
     monkeypatch.setattr(dispatcher.children, "closing", closing)
     monkeypatch.setattr(dispatcher, "LOOK_SECONDS", 0.6)
     monkeypatch.setattr(dispatcher, "dispatch", look)
+    # Another test of this process may have left a connection open, and looking at it is database access.
+    monkeypatch.setattr(dispatcher, "close_old_connections", lambda: None)
     monkeypatch.setattr(leases, "_grace_until", 0.0)
     dispatcher.dispatch_forever()
     assert leases.in_grace()

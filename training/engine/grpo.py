@@ -24,6 +24,7 @@ from training.engine.problems import EngineError
 from training.engine.prompting import Row, encode, prompt_text
 from training.engine.scoring import score_all
 from training.engine.trainers import Journal, SafeCheckpoints, common_options, schedule
+from training.engine.unjudged import Unjudged, most_frequent
 from training.schema import SessionConfig
 
 # Rewards are rounded to a power of two: the mean of equal rewards is then the reward itself in float32. Without that,
@@ -95,8 +96,9 @@ def fitting(tokenizer: Any, config: SessionConfig, rows: Sequence[Row], new_toke
     return kept, len(questions) - len(kept)
 
 
-# A stop request is looked for between batches.
+# A stop request is looked for between batches; a service may take a minute for an answer.
 REWARD_BATCH = 64
+OUTSIDE_BATCH = 8
 
 
 class Judge:
@@ -107,6 +109,7 @@ class Judge:
     def __init__(self, composition: Composition, config: SessionConfig, questions: list[Question]) -> None:
         self.composition, self.config, self.questions = composition, config, questions
         self.results: list[Result] = []
+        self.unjudged = Unjudged(config.reward.max_error_share)
         self.check: Any = None
 
     def __call__(
@@ -117,11 +120,13 @@ class Judge:
             for text, ids, number in zip(completions, completion_ids, question, strict=True)
         ]
         self.results = []
-        for start in range(0, len(answers), REWARD_BATCH):
+        size = OUTSIDE_BATCH if self.composition.asks_outside else REWARD_BATCH
+        for start in range(0, len(answers), size):
             if self.check:
                 self.check()
-            batch = answers[start : start + REWARD_BATCH]
+            batch = answers[start : start + size]
             self.results += score_all(self.composition, self.config.prompt, batch)
+        self.unjudged.saw(self.results)
         for name, value in part_metrics(self.results).items():
             log_metric(name, value)
         return [
@@ -206,6 +211,7 @@ class Trainer(SafeCheckpoints, GRPOTrainer):
         if any(failed):
             self.leave_out(output, failed)
         self.report_rollouts([each["question"] for each in inputs], output)
+        self.judge.unjudged.check()
         return output
 
     def leave_out(self, output: dict[str, Any], failed: list[bool]) -> None:
@@ -213,11 +219,12 @@ class Trainer(SafeCheckpoints, GRPOTrainer):
         judged = ~torch.tensor(failed, device=output["completion_mask"].device)
         output["tool_mask"] = judged[:, None].expand_as(output["completion_mask"]).to(output["completion_mask"].dtype)
         output["num_items_in_batch"] = (output["completion_mask"] * output["tool_mask"]).sum()
-        reasons = sorted({reason for result in self.judge.results for reason in result.errors.values()})
+        reasons = most_frequent(self.judge.results)
         self.journal.log(
             f"Step {self.state.global_step + 1}: {sum(failed)} of {len(failed)} answers could not be judged and are"
             f" left out: {'; '.join(reasons)[:500]}",
             "warning",
+            unjudged={"count": sum(failed), "of": len(failed), "reasons": reasons},
         )
 
     def report_rollouts(self, numbers: list[int], output: dict[str, Any]) -> None:

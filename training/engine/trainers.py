@@ -34,8 +34,8 @@ class Journal:
     def event(self, kind: str, data: dict[str, Any], step: int | None = None) -> None:
         self.emit(EngineEvent(kind, self.phase, finite(data), step))
 
-    def log(self, message: str, level: str = "info") -> None:
-        self.event("log", {"level": level, "message": message})
+    def log(self, message: str, level: str = "info", **more: Any) -> None:
+        self.event("log", {"level": level, "message": message, **more})
 
     def enter(
         self,

@@ -23,6 +23,10 @@ class Session(TeamOwned, Leased):
     dataset_version = models.ForeignKey(DatasetVersion, models.SET_NULL, null=True, blank=True, related_name="sessions")
     # DatasetVersion.fingerprint at start: what it was trained on can be told after the dataset is deleted.
     dataset_fingerprint = models.JSONField(default=dict, blank=True, editable=False)
+    # What the launch gate found at start (rewards.gate.Report as JSON), and who started it in spite of that and why:
+    # {"reason", "by", "by_id", "at", "problems"}.
+    reward_check = models.JSONField(default=dict, blank=True, editable=False)
+    reward_override = models.JSONField(default=dict, blank=True, editable=False)
     queued_at = models.DateTimeField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     attempts_before = models.PositiveIntegerField(

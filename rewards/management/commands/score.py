@@ -1,6 +1,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pydantic import ValidationError
 
 from accounts.models import Team
-from rewards import scoring
+from rewards import judge_access, scoring
 from rewards.composition import Composition
 from rewards.presets import PresetMissing, messages, named
 from rewards.registry import Markers
@@ -37,7 +38,8 @@ class Command(BaseCommand):
         try:
             lines = options["input"].read_text(encoding="utf-8").split("\n")
             results = self.results(scoring.samples(lines, markers), options)
-            errors, count = write(results, options["output"])
+            with paid_by(options["team"]):
+                errors, count = write(results, options["output"])
         except (PresetMissing, SandboxError, OSError, UnicodeDecodeError) as error:
             raise CommandError(str(error), returncode=2) from error
         self.stderr.write(f"{count} rows scored, {errors} with errors.")
@@ -58,6 +60,12 @@ def composition(options: dict[str, Any]) -> Composition:
         raise PresetMissing(f"{file} is no usable reward: {'; '.join(messages(error))}") from error
     except (ValueError, RecursionError) as error:
         raise PresetMissing(f"{file} is not JSON: {error}.") from error
+
+
+def paid_by(team: str | None) -> AbstractContextManager[None]:
+    """Judges get the team's keys; without a team they get none."""
+    found = team_called(team)
+    return judge_access.paid_by(found) if found else nullcontext()
 
 
 def team_called(name: str | None) -> Team | None:

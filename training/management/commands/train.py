@@ -35,6 +35,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--skip-bad-lines", action="store_true", help="Train on the good rows of a data file that has others."
         )
+        parser.add_argument(
+            "--override-reward", metavar="REASON", default="", help="Train with a reward that failed its check; kept."
+        )
         parser.add_argument("--attempt", type=int, help="For the worker: run this attempt of the session as its child.")
 
     def handle(self, *args: Any, config: str, attempt: int | None, **options: Any) -> None:
@@ -49,7 +52,7 @@ class Command(BaseCommand):
         file = Path(config)
         session = self._from_file(file, options) if file.is_file() else find_session(config)
         try:
-            number = self._claim(session)
+            number = self._claim(session, options["override_reward"])
         except NotReady as error:
             raise CommandError("\n".join(f"{p.field}: {p.message}" for p in error.problems)) from None
         self._run(session, number)
@@ -110,9 +113,9 @@ class Command(BaseCommand):
             )
         accept(version)
 
-    def _claim(self, session: Session) -> int:
+    def _claim(self, session: Session, reward_override: str) -> int:
         if session.status == Status.DRAFT:
-            return lifecycle.start_here(session)
+            return lifecycle.start_here(session, reward_override)
         attempt = claim(session, *RESUMABLE)
         if attempt is None:
             raise CommandError(f"{session} is {session.get_status_display().lower()}: it can't be trained from here.")

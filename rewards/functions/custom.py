@@ -1,0 +1,108 @@
+"""Rewards that users write in Python. Their code is parsed here and run nowhere but in the sandbox."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Sequence
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from rewards.registry import Example, Parameters, RewardError, Sample, Score, Verdict, batch_reward_function
+from rewards.sandbox import jail_process
+from rewards.sandbox.jail_process import SandboxError
+
+LONGEST_CODE = 64 << 10
+TEMPLATE = """def reward(completions, reference, **columns):
+    return [float(right in text) for text, right in zip(completions, reference)]
+"""
+
+
+class CustomPython(Parameters):
+    code: str = Field(
+        TEMPLATE,
+        max_length=LONGEST_CODE,
+        title="Code",
+        description="reward(completions, **columns) gives a number for each completion. reference, instruction and"
+        " the dataset's columns are lists. Functions for TRL, and OpenAI's grade(sample, item), work as they are.",
+    )
+    lowest: float = Field(0.0, ge=-1e6, le=1e6, title="Lowest", description="Counts as 0. Less is an error.")
+    highest: float = Field(1.0, ge=-1e6, le=1e6, title="Highest", description="Counts as 1. More is an error.")
+    timeout: float = Field(5.0, ge=0.1, le=60, title="Time-out", description="Seconds for one answer.")
+    judges_answer: bool = Field(
+        False, title="Judges the answer", description="Yes if the code gives its highest score for right answers only."
+    )
+
+    @field_validator("code")
+    @classmethod
+    def is_python_with_a_function(cls, code: str) -> str:
+        if not any(isinstance(node, ast.FunctionDef) for node in tree_of(code).body):
+            raise ValueError("The code defines no function. Begin with: def reward(completions, **columns):")
+        return code
+
+    @model_validator(mode="after")
+    def has_a_range(self) -> Self:
+        if self.lowest >= self.highest:
+            raise ValueError("lowest: it has to be less than the highest.")
+        return self
+
+    def decides(self) -> bool | None:
+        return self.judges_answer
+
+
+def tree_of(code: str) -> ast.Module:
+    if len(code.encode("utf-8", "replace")) > LONGEST_CODE:
+        raise ValueError(f"The code is longer than {LONGEST_CODE // 1024} kB.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code)
+    except SyntaxError as error:
+        raise ValueError(f"Line {error.lineno or 1} is no Python: {error.msg}.") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"Python can't parse the code: {str(error)[:80] or type(error).__name__}.") from None
+
+
+def answered(response: str, value: float, **parameters: object) -> Example:
+    return Example(Sample("What is 2 + 3?", response, "5"), value, parameters)
+
+
+@batch_reward_function(
+    title="Custom Python",
+    category="Code",
+    parameters=CustomPython,
+    grades_content=True,
+    unavailable=jail_process.unavailable,
+    examples=(
+        answered("It is 5.", 1.0),
+        answered("It is 6.", 0.0),
+        answered(
+            "5", 1.0, code="def reward(completions, **columns):\n    return [2.0] * len(completions)\n", highest=2
+        ),
+        answered("5", 0.5, code="def grade(sample, item):\n    return len(sample['output_text'])\n", highest=2),
+    ),
+)
+def custom_python(samples: Sequence[Sample], parameters: CustomPython) -> list[Verdict]:
+    """What your own function gives, brought from its lowest and highest to 0 and 1. It runs in the sandbox."""
+    # Late: it reads rows as the command line does, which needs the composition.
+    from rewards.sandbox.rows import values_of
+
+    if reason := jail_process.unavailable():
+        raise RewardError(reason)
+    try:
+        values = values_of(parameters.code, samples, parameters.timeout)
+    except SandboxError as error:
+        raise RewardError(str(error)) from error
+    return [verdict(value, parameters) for value in values]
+
+
+def verdict(value: float | str, parameters: CustomPython) -> Verdict:
+    if isinstance(value, str):
+        return RewardError(f"The code gave no score: {value}")
+    low, high = parameters.lowest, parameters.highest
+    if not low <= value <= high:
+        return RewardError(
+            f"The code gave {value:g}, which is not between {low:g} and {high:g}. Set Lowest or Highest."
+        )
+    return Score((value - low) / (high - low), f"The code gave {value:g}.")

@@ -1,0 +1,208 @@
+"""The launch gate: right answers must earn more than what only looks like them."""
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from rewards import checks, gate
+from rewards.attacks import attacks, many_answers, negated, shapes, well_formed
+from rewards.composition import Composition
+from rewards.gate import Report, examine, key, subjects_of
+from rewards.models import RewardCheck
+from rewards.registry import REGISTRY, Markers, NoParameters, RewardError, RewardFunction, Sample, Score
+from rewards.shipped import MARKERS, SHIPPED
+
+M = Markers(**MARKERS)
+ROWS = [(Sample(f"What is {n} + {n}?", "", str(2 * n), {}, M), f"{n} + {n} = {2 * n}.") for n in range(10, 16)]
+
+
+def of(*parts, **more):
+    return Composition.model_validate({"parts": list(parts), **more})
+
+
+def part(function, weight=1.0, **parameters):
+    return {"name": function, "function": function, "weight": weight, "parameters": parameters}
+
+
+MATH = of(part("math_answer", 2.0), part("markers"))
+
+
+def labels(report, kind="false pass"):
+    return {failure.label for failure in report.failures if failure.kind == kind}
+
+
+@pytest.fixture
+def register(monkeypatch):
+    def add(score, **traits):
+        definition = RewardFunction(
+            "own", "Own", "", "Test", NoParameters, score, judges_answer=True, needs_reference=True, **traits
+        )
+        monkeypatch.setitem(REGISTRY, "own", definition)
+        return of(part("own"))
+
+    return add
+
+
+@pytest.mark.parametrize("preset", SHIPPED, ids=lambda preset: preset["slug"])
+def test_every_shipped_preset_passes_on_its_golden_cases(preset):
+    report = examine(Composition.model_validate(preset["definition"]), preset["golden"])
+    assert report.passed, report.problems
+    assert report.questions == len(preset["golden"]) or report.asks_outside
+
+
+def test_a_sound_reward_passes_on_rows():
+    report = examine(MATH, [], subjects_of(ROWS))
+    assert report.passed and not report.warnings
+    assert (report.questions, report.rows, report.right_answers) == (6, 6, 6)
+    assert (report.false_passes, report.false_fails, report.errors, report.changed) == (0, 0, 0, 0)
+    assert report.attacks > 50 and report.p95_seconds < gate.SLOWEST_P95
+
+
+def test_a_reward_that_finds_the_answer_anywhere_is_refused_and_says_which_answers_got_through(register):
+    report = examine(register(lambda s, p: Score(float(s.reference in s.response))), [], subjects_of(ROWS))
+    assert not report.passed
+    assert {"denied", "list of many answers", "right in the reasoning only"} <= labels(report)
+    assert "wrong answers earn as much as the right one" in report.problems[0]
+
+
+def test_a_reward_that_refuses_right_answers_is_refused(register):
+    report = examine(register(lambda s, p: Score(0.5 if "nothing" in s.response else 0.25)), [], subjects_of(ROWS))
+    assert report.false_fails == 6 and report.false_fail_rate == 1
+    assert any("6 of 6 right answers count as wrong" in problem for problem in report.problems)
+
+
+def test_errors_are_counted_with_their_reason(register):
+    def fails(sample, parameters):
+        raise RewardError("the reference is no colour")
+
+    report = examine(register(fails), [], subjects_of(ROWS))
+    assert report.error_rate == 1 and report.false_passes == 0
+    assert any("the reference is no colour" in problem for problem in report.problems)
+
+
+def test_a_reward_that_changes_its_mind_is_refused(register):
+    count = iter(range(1_000_000))
+    report = examine(register(lambda s, p: Score(next(count) / 1_000_000)), [], subjects_of(ROWS[:1]))
+    assert report.changed > 5 and any("another total" in problem for problem in report.problems)
+
+
+def test_a_slow_reward_is_told_and_the_budget_ends_the_examination(register, monkeypatch):
+    monkeypatch.setattr(gate, "SLOWEST_P95", 0.0)
+    report = examine(MATH, [], subjects_of(ROWS), budget=0.0)
+    assert report.timed_out and report.questions == 0
+    assert "was ended after" in report.warnings[0]
+    report = examine(MATH, [], subjects_of(ROWS))
+    assert any("Judging an answer takes" in problem for problem in report.problems)
+
+
+def test_form_alone_is_warned_of_and_not_refused():
+    report = examine(of(part("markers")), [], subjects_of(ROWS))
+    assert report.passed and "gamed by form alone" in report.warnings[0]
+
+
+def test_golden_answers_out_of_order_are_a_problem():
+    case = {
+        "instruction": "1 + 1?",
+        "reference": "2",
+        "markers": MARKERS,
+        "answers": [{"text": "<SOLUTION>3</SOLUTION>", "rank": 1}, {"text": "<SOLUTION>2</SOLUTION>", "rank": 2}],
+    }
+    report = examine(MATH, [case])
+    assert not report.passed and "must score more than" in report.golden_problems[0]
+
+
+def test_what_asks_a_service_is_not_examined_unasked(register):
+    composition = register(lambda s, p: Score(1.0), asks_outside=True)
+    report = examine(composition, [], subjects_of(ROWS))
+    assert report.passed and report.answers == 0 and "costs money" in report.warnings[0]
+    assert examine(composition, [], subjects_of(ROWS), ask=True).answers > 0
+
+
+def test_nothing_to_examine_is_said():
+    assert "nothing to examine" in examine(MATH, []).warnings[0]
+
+
+def test_a_reference_that_stands_alone_is_right_where_markers_would_be_wrong():
+    rows = [(Sample("Give JSON.", "", '{"a": 1}', {}, M), ""), (Sample("And here?", "", '{"a": 2}', {}, M), "")]
+    composition = of({**part("json_valid", 0.0), "gate": 1.0}, part("json_equal"))
+    assert examine(composition, [], subjects_of(rows)).passed
+
+
+def test_attacks_never_say_what_the_reference_says():
+    subject = subjects_of([(Sample("Say it: not so", "", "Say it: not so", {}, M), "")])[0]
+    made = attacks(subject, shapes(M)[0])
+    assert "echo of the question" not in {attack.label for attack in made}
+    assert len({attack.label for attack in made}) == len(made)
+
+
+def test_rows_without_a_reference_ask_nothing():
+    assert subjects_of([(Sample("?", "", None), ""), (Sample("?", "", "  "), "")]) == []
+
+
+@pytest.mark.parametrize(("text", "denied"), [("5", "-5"), ("-5", "5"), ("0", "1"), ("Paris", "not Paris")])
+def test_denying_changes_the_answer(text, denied):
+    assert negated(text) == denied
+
+
+@pytest.mark.parametrize(
+    ("text", "others", "guesses"),
+    [
+        ("C", (), "A, B, C, D, E, F"),
+        ("yes", (), "yes, no, true, false"),
+        ("5", (), "4, 5, 6, 11"),
+        ("Paris", ("Rome", "Bonn"), "Rome, Paris, Bonn"),
+        ("Paris", (), ""),
+    ],
+)
+def test_many_answers_hide_the_right_one_among_others(text, others, guesses):
+    assert many_answers(text, others) == guesses
+
+
+def test_a_right_answer_is_laid_out_with_the_markers_there_are():
+    subject = subjects_of(ROWS[:1])[0]
+    assert [shape.name for shape, _ in well_formed(subject)] == ["full", "short", "bare", "fenced"]
+    assert "<SOLUTION>20</SOLUTION>" in well_formed(subject)[0][1]
+    assert [shape.name for shape in shapes(Markers())] == ["bare", "fenced"]
+
+
+def test_a_report_comes_back_from_json_as_it_was(register):
+    report = examine(register(lambda s, p: Score(1.0)), [], subjects_of(ROWS))
+    again = Report.of(json.loads(json.dumps(report.as_json())))
+    assert again == report and again.problems == report.problems
+
+
+def test_the_key_changes_with_reward_cases_and_rows():
+    subjects = subjects_of(ROWS)
+    keys = {
+        key(MATH, [], subjects),
+        key(of(part("markers")), [], subjects),
+        key(MATH, [{"a": 1}], subjects),
+        key(MATH, []),
+    }
+    assert len(keys) == 4 and key(MATH, [], subjects) == key(MATH.model_copy(), [], subjects_of(ROWS))
+
+
+def test_the_gate_needs_no_django():
+    code = "import sys, rewards.gate, rewards.quick_start; sys.exit('django' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.django_db
+def test_a_stored_report_is_used_until_it_is_old(monkeypatch):
+    first = checks.report_on(MATH, [], subjects_of(ROWS))
+    monkeypatch.setattr(gate, "examine", lambda *a, **k: pytest.fail("examined again"))
+    assert checks.report_on(MATH, [], subjects_of(ROWS)) == first
+    assert RewardCheck.objects.count() == 1
+    RewardCheck.objects.update(updated_at=timezone.now() - timedelta(days=2))
+    assert checks.newest(RewardCheck.objects.get().key) is None
+
+
+@pytest.mark.django_db
+def test_examining_again_replaces_what_is_stored():
+    checks.report_on(MATH, [], subjects_of(ROWS))
+    checks.report_on(MATH, [], subjects_of(ROWS), again=True)
+    assert RewardCheck.objects.count() == 1
