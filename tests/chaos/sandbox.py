@@ -43,10 +43,10 @@ NEXT_SECONDS = 0.5
 
 
 def run(seed: int = 1, programs: int = PROGRAMS, batches: int = BATCHES, restarts: int = RESTARTS) -> dict[str, Any]:
-    before = descriptors()
+    before = descriptors(), children()
     failed = [*attacks(), *made_up(random.Random(seed), programs)]
     soaked = soak(batches, restarts)
-    left = {"processes": len(psutil.Process().children(recursive=True)), "descriptors": descriptors() - before}
+    left = {"processes": len(children() - before[1]), "descriptors": descriptors() - before[0]}
     tried = len(ESCAPES) + len(DENIALS) + programs
     return {
         "load": f"{batches:,} batches of 64 answers of 4 kB, {restarts} restarts",
@@ -118,6 +118,10 @@ def soak(batches: int, restarts: int) -> dict[str, Any]:
         "p99_ms": round(times[int(len(times) * 0.99)], 2),
         "memory_growth_mb": round((psutil.Process().memory_info().rss - memory) / 2**20, 1),
     }
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
 def descriptors() -> int:

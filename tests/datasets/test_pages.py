@@ -157,7 +157,7 @@ def test_the_list_shows_what_leads_on_each_dataset(owner_client: Client, importe
     imported(*sums(40), name="forty.jsonl")
     imported(raw=jsonl(*sums(3)) + b"broken\n", name="waiting.jsonl")
     page = text(owner_client.get(reverse("datasets:list")))
-    for words in ("forty", "Upload", "question, answer", "1 lines to decide on"):
+    for words in ("forty", "Upload", "question, answer", "1 line to decide on"):
         assert words in page
 
 
@@ -320,7 +320,7 @@ def test_a_tab_takes_few_queries_whatever_the_size(
 
 def test_the_tabs_say_what_waits_behind_them(owner_client: Client, imported: Importer) -> None:
     waiting = imported(raw=jsonl(*sums(3)) + b"broken\n")
-    assert "lines to decide on" in text(owner_client.get(url("detail", waiting)))
+    assert "line to decide on" in text(owner_client.get(url("detail", waiting)))
     unmapped = imported(*({"a1": n} for n in range(5)), name="unmapped")
     DatasetVersion.objects.filter(pk=unmapped.pk).update(mapping={})
     assert "columns to choose" in text(owner_client.get(url("detail", unmapped)))

@@ -67,6 +67,7 @@ CHANGES: dict[str, Any] = {
     "grpo.loss_type": "dapo",
     "grpo.scale_rewards": "batch",
     "grpo.mask_truncated_completions": True,
+    "reward.max_error_share": 0.1,
     "pre_training.enabled": True,
     "pre_training.epochs": 9,
     "pre_training.max_samples": 3,
@@ -89,6 +90,9 @@ OUTSIDE = {
     "reward.type",
     "reward.preset_name",
     "reward.parts",
+    "reward.normalise",
+    "reward.formula",
+    "reward.gated_total",
 }
 
 
@@ -134,8 +138,9 @@ class _Torch:
     bfloat16, float32 = "bfloat16", "float32"
 
 
-# What the libraries are not handed but the run does by itself has a test of its own below.
+# What the libraries are not handed but the run does by itself has a test of its own, below or in test_unjudged.py.
 BY_THE_RUN = {
+    "reward.max_error_share",
     "training.save_total_limit",
     "evaluation.enabled",
     "evaluation.max_samples",

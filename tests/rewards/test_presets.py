@@ -123,6 +123,17 @@ def test_a_stored_definition_that_no_longer_holds_is_explained(own, team):
         presets.composition_for(team, RewardSection(preset_name="math"))
 
 
+@pytest.mark.parametrize(
+    ("more", "total"),
+    [({}, 2.0), ({"normalise": "weights"}, 1.0), ({"formula": "answer / 4"}, 0.25), ({"gated_total": -1.0}, 2.0)],
+)
+def test_how_a_config_s_own_parts_make_one_number_is_the_config_s_to_say(team, more, total):
+    parts = [{"name": "answer", "function": "math_answer", "weight": 2.0, "gate": 1.0}]
+    made = presets.composition_for(team, RewardSection(type="custom", parts=parts, **more))
+    assert made.score(Sample("What is 1 + 1?", "2", "2")).total == total
+    assert made.score(Sample("What is 1 + 1?", "3", "2")).total == more.get("gated_total", 0.0)
+
+
 def test_a_copy_takes_a_name_of_its_own(team, owner):
     math = RewardPreset.objects.get(slug="math", team=None)
     first, second = presets.copy(math, team, owner), presets.copy(math, team, owner)
