@@ -158,11 +158,11 @@ def _reward(team: Team, config: SessionConfig, version: DatasetVersion | None) -
         return {}, [Problem(field=field, message=str(error))]
     except ValidationError as error:
         return {}, [Problem(field=f"reward.{item.field}", message=item.message) for item in schema_problems(error)]
-    messages = [*composition.unavailable, *([_missing_columns(composition.columns, version)] if version else [])]
+    messages = [*composition.unavailable, *([missing_columns(composition.columns, version)] if version else [])]
     return composition.model_dump(mode="json"), [Problem(field=field, message=text) for text in messages if text]
 
 
-def _missing_columns(wanted: list[str], version: DatasetVersion) -> str:
+def missing_columns(wanted: list[str], version: DatasetVersion) -> str:
     present = [*(str(column["name"]) for column in version.columns), *(version.mapping.get("extra") or {})]
     missing = [name for name in wanted if name not in present]
     if not missing:

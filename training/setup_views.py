@@ -21,10 +21,11 @@ from datasets_app.models import Dataset, DatasetVersion
 from datasets_app.previews import templates_for
 from datasets_app.problems import DatasetProblem
 from datasets_app.sources import is_hub_id
+from rewards.composition import Composition
 from rewards.models import RewardPreset
 from rewards.presets import PresetMissing, composition_of, usable_by
 from rewards.quick_start import Proposal
-from training import base_models, drafts, lifecycle, reward_gate
+from training import base_models, drafts, lifecycle, readiness, reward_gate
 from training.choices import Status
 from training.forms import LEVELS, ConfigFileForm, SaveConfigForm, StepForm, as_text, extra, infos
 from training.models import CatalogueModel, SavedConfig, Session
@@ -305,8 +306,17 @@ def card(preset: RewardPreset, preview: Preview) -> Card:
         composition = composition_of(preset)
     except PresetMissing as error:
         return Card(preset, [], str(error))
-    lacks = composition.needs_reference and preview.example is not None and not preview.example.reference
-    return Card(preset, composition.parts, "Needs an expected answer, and the dataset has none." if lacks else "")
+    return Card(preset, composition.parts, misfit(composition, preview))
+
+
+def misfit(composition: Composition, preview: Preview) -> str:
+    """Why the reward can judge nothing of this dataset, or on this machine."""
+    if composition.unavailable:
+        return composition.unavailable[0]
+    if composition.needs_reference and preview.example is not None and not preview.example.reference:
+        return "Needs an expected answer, and the dataset has none."
+    lacking = readiness.missing_columns(composition.columns, preview.version) if preview.version else ""
+    return f"Needs the column {', '.join(composition.columns)}, which the dataset lacks." if lacking else ""
 
 
 def config_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from datasets_app import mapping
 from rewards.registry import REGISTRY
 from training import readiness
+from training.models import Session
 from training.schema import SessionConfig
 
 GYM = {"type": "custom", "parts": [{"name": "gym", "function": "reasoning_gym_score"}]}
@@ -54,3 +55,13 @@ def test_a_function_that_can_not_run_here_says_why(team, dataset, monkeypatch):
 def test_a_total_that_can_not_be_made_is_refused(team, dataset, more, field, words):
     found = reward_problems(team, dataset, {**GYM, **more})
     assert any(words in message for name, message in found.items() if name.startswith(field))
+
+
+def test_the_card_of_a_reward_says_which_column_it_misses(owner_client, owner, team, dataset):
+    owner_client.post("/sessions/new/")
+    session = Session.objects.get()
+    session.config = {"dataset": {"source": str(dataset.pk)}}
+    session.save(update_fields=["config"])
+    page = owner_client.get(f"/sessions/{session.pk}/setup/reward/").content.decode()
+    assert "Needs the column tests, which the dataset lacks." in page
+    assert page.count("Needs the column") == 2, "code generation and algorithm implementation"
