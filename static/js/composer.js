@@ -45,14 +45,17 @@ form.addEventListener("keydown", (event) => {
   button.click();
 });
 
-/* A part that reached the end leaves its button disabled, and the focus would be lost. */
-document.addEventListener("htmx:afterSettle", () => {
-  if (document.activeElement !== document.body || !moved) return;
-  document.querySelector(`#${moved} [data-move]:not([disabled])`)?.focus();
-});
+/* A part that reached the end leaves its button disabled, and the focus would be lost. The live score is asked for
+   meanwhile, too: only the answer to the move itself gives the focus back. */
 let moved = "";
 document.addEventListener("htmx:beforeRequest", (event) => {
-  moved = event.detail.elt.matches?.("[data-move]") ? event.detail.elt.closest("[data-part]").id : "";
+  if (event.detail.elt.matches?.("[data-move]")) moved = event.detail.elt.closest("[data-part]").id;
+});
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.target.id !== "parts") return;
+  const part = moved && document.getElementById(moved);
+  moved = "";
+  if (part && document.activeElement === document.body) part.querySelector("[data-move]:not([disabled])")?.focus();
 });
 
 const search = document.getElementById("catalogue-search");
