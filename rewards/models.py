@@ -23,8 +23,10 @@ class RewardPreset(TeamOwned):
 
     class Meta:
         ordering = ["category", "name"]
+        # Two, because SQLite takes every null for another one: a shipped preset has no team.
         constraints = [
-            models.UniqueConstraint(fields=["team", "slug"], name="one_preset_per_slug", nulls_distinct=False)
+            models.UniqueConstraint(fields=["team", "slug"], name="one_preset_per_team_and_slug"),
+            models.UniqueConstraint(fields=["slug"], condition=models.Q(team=None), name="one_shipped_preset_per_slug"),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 import pytest
 from django.core.management import call_command
+from django.db import IntegrityError, transaction
 
 from rewards import golden, presets, shipped
 from rewards.composition import Composition
@@ -162,3 +163,13 @@ def test_saving_changed_parts_is_a_new_version_and_a_new_name_is_not(own, teamma
 
 def test_the_app_has_all_its_migrations():
     call_command("makemigrations", "rewards", check=True, dry_run=True)
+
+
+def test_no_two_presets_have_one_name_in_a_team_or_among_the_shipped(team):
+    """On SQLite, too, where every null is another one."""
+    made = {"slug": "twice", "name": "Twice", "category": "x", "definition": {}}
+    for owner in (team, None):
+        RewardPreset.objects.create(team=owner, **made)
+        with pytest.raises(IntegrityError), transaction.atomic():
+            RewardPreset.objects.create(team=owner, **made)
+    assert RewardPreset.objects.filter(slug="twice").count() == 2

@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from tests.training.factories import History, make_session
+from tests.training.test_commands import manage
 from training import lifecycle, reward_gate
 from training.choices import Status
 
@@ -47,6 +48,20 @@ def test_a_reason_starts_it_and_is_kept_with_who_and_when(failing, owner):
     assert kept["problems"] and kept["at"] and not failing.reward_check["passed"]
     file = json.loads((failing.folder / "reward_check.json").read_text())
     assert file["reward_override"]["reason"] == REASON
+
+
+def test_the_command_line_trains_with_it_only_for_a_reason(child_processes, failing):
+    """The engine is a stand-in; gate, refusal and the reason on the row are real."""
+    process = manage("train", failing.pk)
+    child_processes.append(process)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "wrong answers earn as much as the right one" in err
+    process = manage("train", failing.pk, "--override-reward", REASON)
+    child_processes.append(process)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    failing.refresh_from_db()
+    assert failing.status == Status.COMPLETED and failing.reward_override["reason"] == REASON
 
 
 def test_a_sound_reward_keeps_no_override(draft, owner):
