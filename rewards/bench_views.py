@@ -21,14 +21,9 @@ from rewards.forms import LONGEST_TEXT, MARKER_LABELS, Text, style
 from rewards.models import RewardPreset
 from rewards.outside import RowMissing
 from rewards.registry import Markers, Sample
+from rewards.shipped import MARKERS
 
 MOST_ROWS = 10
-MARKERS = {
-    "reasoning_start": "<start_working_out>",
-    "reasoning_end": "<end_working_out>",
-    "solution_start": "<SOLUTION>",
-    "solution_end": "</SOLUTION>",
-}
 TAKES = (("pasted", "Answers that I paste"), ("rows", "Rows of a dataset"), ("session", "Answers of a session"))
 
 

@@ -129,9 +129,7 @@ class Judge:
         self.unjudged.saw(self.results)
         for name, value in part_metrics(self.results).items():
             log_metric(name, value)
-        return [
-            None if result.total is None else round(result.total / REWARD_STEP) * REWARD_STEP for result in self.results
-        ]
+        return [rounded(result.total) for result in self.results]
 
 
 def rounded(total: float | None) -> float | None:
