@@ -29,7 +29,7 @@ def row_of(raw: bytes, offset: int) -> dict[str, Any]:
     try:
         return checked(json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique))
     except json.JSONDecodeError as error:
-        raise Unusable(f"Not JSON: {error.msg} at character {error.pos + 1}.") from None
+        raise Unusable(f"Not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}.") from None
     except RecursionError:
         raise Unusable(f"Nested more than {MAX_DEPTH} deep.") from None
     except Unusable:

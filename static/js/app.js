@@ -178,4 +178,7 @@ document.addEventListener("htmx:sendError", (event) => {
   if (!polled) toast("The server can't be reached. Is it running?", "error");
 });
 
+/* On a phone the chosen tab may be at the far end of the strip. */
+document.querySelector(".nav-tabs .active")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 labelThemeSwitch();

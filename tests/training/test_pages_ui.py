@@ -84,13 +84,13 @@ def test_every_status_has_a_badge_with_a_word_and_a_sign(status):
     ("value", "text"),
     [
         (0, "0"),
-        (1234567, "1 234 567"),
+        (1234567, "1\u202f234\u202f567"),
         (0.834, "0.834"),
         (0.25, "0.250"),
         (2e-4, "2e-4"),
         (12.345, "12.3"),
         (-3.5, "-3.50"),
-        (1e12, "1 000 000 000 000"),
+        (1e12, "1\u202f000\u202f000\u202f000\u202f000"),
         (None, "–"),
         ("", "–"),
         (float("nan"), "–"),
@@ -130,6 +130,14 @@ def test_bytes(count, text):
 )
 def test_sizes_of_models(count, text):
     assert ui.compact(count) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "shown"),
+    [("short", 10, "short"), ("exactly_10", 10, "exactly_10"), ("abcdefghij_1", 9, "abcd…ij_1"), ("abcdef", 4, "ab…f")],
+)
+def test_long_names_keep_their_ends(name, length, shown):
+    assert ui.middle(name, length) == shown
 
 
 def test_other_numbers():

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django import template
 from django.conf import settings
+from django.template.defaultfilters import stringfilter
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -20,6 +21,7 @@ from training.glossary import GLOSSARY
 register = template.Library()
 
 NOTHING = "–"
+THOUSANDS = "\u202f"  # narrow, and no line is broken at it
 ICON_NAME = re.compile(r"[a-z0-9-]+")
 TONES = {
     Status.DRAFT: ("neutral", "pencil"),
@@ -137,13 +139,23 @@ def number(value: Any, digits: int = 3) -> str:
     if amount is None:
         return NOTHING
     if amount == int(amount) and abs(amount) < 1e15:
-        return f"{int(amount):,}".replace(",", " ")
+        return f"{int(amount):,}".replace(",", THOUSANDS)
     if abs(amount) < 1e-3 or abs(amount) >= 1e9:
         mantissa, exponent = f"{amount:.{digits - 1}e}".split("e")
         short = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         return f"{short}e{int(exponent)}"
     places = max(0, digits - 1 - math.floor(math.log10(abs(amount))))
-    return f"{amount:,.{places}f}".replace(",", " ")
+    return f"{amount:,.{places}f}".replace(",", THOUSANDS)
+
+
+@register.filter
+@stringfilter
+def middle(text: str, length: int) -> str:
+    """`a_long_name…_number_3`: names that begin alike stay apart."""
+    if len(text) <= length:
+        return text
+    end = (length - 1) // 2
+    return f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
 
 
 @register.filter
