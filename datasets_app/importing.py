@@ -285,7 +285,7 @@ def check_unused(sessions: list[Any], what: str, confirmed: bool) -> None:
         )
     if sessions and not confirmed:
         raise DatasetInUse(
-            f"{counted(sessions)} trained on this {what}. Their results stay, with a note of what they were trained on,"
-            " but they can't be resumed or repeated without it. Confirm that you want this.",
+            f"{counted(sessions)} trained on this {what}. The results stay, with a note of what was trained on,"
+            " but nothing can be resumed or repeated without it. Confirm that you want this.",
             certain=False,
         )
