@@ -1,10 +1,15 @@
 """The inside of the sandbox: runs a user's reward function in a process that can do nothing but compute and answer.
 
-Started as a script by a fresh interpreter (`python -I -S -B jail.py`), never imported by the program and never forked
-from it, so that nothing of the program is in its memory. Requests come in on standard input and answers leave on
-standard output, each as a 4-byte length and JSON. Linux on x86_64 only.
+Started as a script by a fresh interpreter (`python -P -s -S -B jail.py`), never imported by the program and never
+forked from it, so that nothing of the program is in its memory. Linux on x86_64 only.
 
-Order matters: import what user code may use, give up rights, lock down, test that the lock holds, then run user code.
+There are two kinds of process. The first one, the nursery, imports what user code may use, gives up rights, locks
+itself down, tests that the lock holds, and then does nothing but fork a process for each batch: no line of user code
+runs in it, so each batch begins with the same untouched interpreter, whatever the one before did to its own. The
+process of a batch gives up the rest, locks down further, tests its lock, and runs user code.
+
+The nursery is told what to do on standard input, a socket: a descriptor to fork for, then that the process may be
+buried. Requests and answers of a batch go over that descriptor, each as a 4-byte length and JSON.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import errno
+import gc
 import importlib
 import inspect
 import io
@@ -39,7 +45,8 @@ MODULES = (
 
 NOBODY = 65534
 MEMORY_BYTES = 512 << 20
-CPU_SECONDS = 3600
+# More than a batch may take by the clock, which is kept outside. A program is asked for many values, one after another.
+CPU_SECONDS, PROGRAM_CPU_SECONDS = 120, 3600
 MOST_PRINTED = 64 << 10
 LONGEST_MESSAGE = 300
 USER_CODE = ("<reward>", "<answer>", "<test>")
@@ -55,6 +62,13 @@ ALLOWED = {
 }  # fmt: skip
 # Allowed unless they ask for executable memory.
 MEMORY_CALLS = {"mmap": 9, "mprotect": 10}
+# What the nursery may do beyond that: fork, wait, take a descriptor, and let its children lock themselves down further.
+NURSERY_CALLS = {
+    "recvmsg": 47, "fork": 57, "wait4": 61, "getppid": 110, "prctl": 157, "prlimit64": 302, "seccomp": 317,
+}  # fmt: skip
+CLONE = 56
+# CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID and SIGCHLD: what the C library's fork() asks for. No threads, no namespaces.
+FORK_FLAGS = 0x01200011
 SYS_SECCOMP, SYS_LANDLOCK_CREATE, SYS_LANDLOCK_RESTRICT = 317, 444, 446
 AUDIT_ARCH_X86_64 = 0xC000003E
 X32_BIT = 0x40000000
@@ -70,20 +84,33 @@ class CannotLock(Exception):
     """The system does not enforce a part of the sandbox."""
 
 
-def lock_down(parent: int) -> list[str]:
-    """Gives up everything this process does not need. Returns the names of the layers that hold."""
+def lock_nursery(parent: int) -> list[str]:
+    """Gives up everything but forking. Returns the names of the layers that hold."""
     if len(os.listdir("/proc/self/task")) != 1:
         raise CannotLock("more than one thread is running")
     give_up_rights()
-    limit_resources()
-    require(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0, "PDEATHSIG")
-    if os.getppid() != parent:
-        os._exit(0)
+    limit_resources(NURSERY_LIMITS)
+    end_with(parent)
     require(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0, "not dumpable")
     require(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges")
     layers = ["rlimits", *landlock()]
-    filter_system_calls()
+    filter_system_calls(ALLOWED | NURSERY_CALLS, may_fork=True)
+    prove_locked(set(attempts(parent)) - {"forked"}, parent)
     return [*layers, "seccomp"]
+
+
+def lock_batch(cpu_seconds: int) -> None:
+    """What the process of a batch gives up beyond that. Landlock and the limits of the nursery are inherited."""
+    nursery = os.getppid()
+    limit_resources({resource.RLIMIT_NPROC: 0, resource.RLIMIT_CPU: cpu_seconds})
+    filter_system_calls(ALLOWED)
+    prove_locked(set(attempts(nursery)), nursery)
+
+
+def end_with(parent: int) -> None:
+    require(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0, "PDEATHSIG")
+    if os.getppid() != parent:
+        os._exit(0)
 
 
 def require(holds: bool, what: str) -> None:
@@ -98,16 +125,17 @@ def give_up_rights() -> None:
         os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def limit_resources() -> None:
-    limits = {
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NOFILE: 16,
-        resource.RLIMIT_NPROC: 0,
-        resource.RLIMIT_MSGQUEUE: 0,
-        resource.RLIMIT_AS: MEMORY_BYTES,
-        resource.RLIMIT_CPU: CPU_SECONDS,
-    }
+# RLIMIT_NPROC would forbid forking to a nursery that is not root's, so only the processes of batches get it.
+NURSERY_LIMITS = {
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_FSIZE: 0,
+    resource.RLIMIT_NOFILE: 16,
+    resource.RLIMIT_MSGQUEUE: 0,
+    resource.RLIMIT_AS: MEMORY_BYTES,
+}
+
+
+def limit_resources(limits: dict[int, int]) -> None:
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))
 
@@ -126,16 +154,16 @@ def landlock() -> list[str]:
     return [f"landlock {version}"]
 
 
-def filter_system_calls() -> None:
-    program = b"".join(filter_program())
+def filter_system_calls(calls: dict[str, int], *, may_fork: bool = False) -> None:
+    program = b"".join(filter_program(calls, may_fork))
     instructions = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(instructions))
     set_filter = libc.syscall(SYS_SECCOMP, SECCOMP_SET_FILTER, SECCOMP_EVERY_THREAD, header)
     require(set_filter == 0, "seccomp")
 
 
-def filter_program() -> list[bytes]:
-    """Classic BPF over struct seccomp_data: call number at 0, architecture at 4, third argument (protection) at 32."""
+def filter_program(calls: dict[str, int], may_fork: bool) -> list[bytes]:
+    """Classic BPF over struct seccomp_data: call number at 0, architecture at 4, arguments from 16 on, 8 bytes each."""
     refuse = statement(BPF_RETURN, SECCOMP_ERRNO | errno.EPERM)
     allow = statement(BPF_RETURN, SECCOMP_ALLOW)
     program = [
@@ -154,7 +182,15 @@ def filter_program() -> list[bytes]:
             refuse,
             allow,
         ]
-    for number in sorted(ALLOWED.values()):
+    if may_fork:
+        program += [
+            jump(BPF_EQUAL, CLONE, 0, 4),
+            statement(BPF_LOAD, 16),
+            jump(BPF_EQUAL, FORK_FLAGS, 0, 1),
+            allow,
+            refuse,
+        ]
+    for number in sorted(calls.values()):
         program += [jump(BPF_EQUAL, number, 0, 1), allow]
     return [*program, refuse]
 
@@ -167,9 +203,15 @@ def jump(code: int, operand: int, if_true: int, if_false: int) -> bytes:
     return struct.pack("HBBI", code, if_true, if_false, operand)
 
 
-def escapes(parent: int) -> list[str]:
-    """What the lock should have refused but did not. Measured from the inside instead of trusting the calls above."""
-    attempts = {
+def prove_locked(names: set[str], parent: int) -> None:
+    """Measured from the inside instead of trusting the calls above. Raises CannotLock for what was not refused."""
+    escaped = [name for name, attempt in attempts(parent).items() if name in names and not refused(attempt)]
+    if escaped:
+        raise CannotLock(f"after the lock-down it {', '.join(escaped)}")
+
+
+def attempts(parent: int) -> dict[str, Callable[[], object]]:
+    return {
         "opened a file": lambda: os.open("/etc/hostname", os.O_RDONLY),
         "read an environment": lambda: os.open("/proc/self/environ", os.O_RDONLY),
         "wrote a file": lambda: os.open("/tmp/sandbox-self-test", os.O_WRONLY | os.O_CREAT),  # noqa: S108
@@ -180,7 +222,6 @@ def escapes(parent: int) -> list[str]:
         "signalled its parent": lambda: os.kill(parent, 0),
         "made memory executable": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC),
     }
-    return [name for name, attempt in attempts.items() if not refused(attempt)]
 
 
 def refused(attempt: Callable[[], object]) -> bool:
@@ -208,14 +249,10 @@ class Printed(io.TextIOBase):
 
 
 class Channel:
-    """Requests and answers, moved away from the standard files so that a stray print can't land between them."""
+    """Requests and answers of one batch."""
 
-    def __init__(self) -> None:
-        self.requests, self.answers = os.dup(0), os.dup(1)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(nothing, standard)
-        os.close(nothing)
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
 
     def receive(self) -> dict[str, Any]:
         size = struct.unpack("<I", self._read(4))[0]
@@ -224,7 +261,7 @@ class Channel:
     def _read(self, size: int) -> bytes:
         parts, missing = [], size
         while missing:
-            part = os.read(self.requests, min(missing, 1 << 20))
+            part = os.read(self.descriptor, min(missing, 1 << 20))
             if not part:
                 os._exit(0)
             parts.append(part)
@@ -235,7 +272,7 @@ class Channel:
         body = json.dumps(message, allow_nan=False).encode()
         frame = struct.pack("<I", len(body)) + body
         while frame:
-            frame = frame[os.write(self.answers, frame) :]
+            frame = frame[os.write(self.descriptor, frame) :]
 
 
 def checked(value: object) -> float | dict[str, str] | None:
@@ -410,32 +447,87 @@ def serve_programs(channel: Channel) -> None:
         channel.send(outcome(channel.receive(), programs))
 
 
-def main() -> None:
-    parent = int(sys.argv[1])
-    for module in MODULES.split():
-        importlib.import_module(module)
-    channel = Channel()
-    try:
-        layers = lock_down(parent)
-        escaped = escapes(parent)
-        if escaped:
-            raise CannotLock(f"after the lock-down it {', '.join(escaped)}")
-    except (CannotLock, OSError) as error:
-        channel.send({"refused": str(error)})
-        os._exit(CANNOT_LOCK)
+def serve_rewards(channel: Channel, code: str) -> None:
     printed = Printed()
     sys.stdout = sys.stderr = printed
-    code = channel.receive()["code"]
-    if code is None:
-        serve_programs(channel)
     try:
         function = user_function(code)
     except BaseException as error:
         channel.send({"error": explained(error)})
         os._exit(1)
-    channel.send({"ready": True, "layers": layers})
+    channel.send({"ready": True})
     while True:
         channel.send(answer(function, channel.receive(), printed))
+
+
+def received_code(channel: Channel) -> str | None:
+    """The first request of a batch. When it is known what for, the process is locked down."""
+    code: str | None = channel.receive()["code"]
+    try:
+        lock_batch(PROGRAM_CPU_SECONDS if code is None else CPU_SECONDS)
+    except (CannotLock, OSError, ValueError) as error:
+        channel.send({"refused": str(error)})
+        os._exit(CANNOT_LOCK)
+    return code
+
+
+def forked_for_a_batch(control: socket.socket) -> Channel:
+    """Forks for each descriptor that comes, and returns in the child only.
+
+    A child is buried only when told, so until then its number can't become another's and be killed in its place.
+    """
+    nursery, told = os.getpid(), control.fileno()
+    while descriptors := socket.recv_fds(control, 16, 1)[1]:
+        child = os.fork()
+        if child == 0:
+            control.close()
+            end_with(nursery)
+            return Channel(descriptors[0])
+        os.close(descriptors[0])
+        os.write(told, struct.pack("<i", child))
+        still_there = os.read(told, 16)
+        status = os.waitpid(child, 0)[1]
+        if not still_there:
+            break
+        os.write(told, struct.pack("<i", status))
+    os._exit(0)
+
+
+def moved_away(standard: int) -> int:
+    """The descriptor behind standard input, so that a stray print or read can't meet it."""
+    kept = os.dup(standard)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for place in (0, 1, 2):
+        os.dup2(nothing, place)
+    os.close(nothing)
+    return kept
+
+
+def locked_nursery(parent: int) -> socket.socket:
+    for module in MODULES.split():
+        importlib.import_module(module)
+    control = socket.socket(fileno=moved_away(0))
+    os.environ.clear()
+    try:
+        layers = lock_nursery(parent)
+    except (CannotLock, OSError, ValueError) as error:
+        os.write(control.fileno(), json.dumps({"refused": str(error)}).encode())
+        os._exit(CANNOT_LOCK)
+    os.write(control.fileno(), json.dumps({"layers": layers}).encode())
+    # Pages that the collector does not touch stay shared with the processes of the batches.
+    gc.collect()
+    gc.freeze()
+    return control
+
+
+def main() -> None:
+    # Few locals: user code can look into the frames below its own.
+    channel = forked_for_a_batch(locked_nursery(int(sys.argv[1])))
+    code = received_code(channel)
+    if code is None:
+        serve_programs(channel)
+    else:
+        serve_rewards(channel, code)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Warm jails: the process of a function is kept between its batches, so that a batch costs milliseconds."""
+"""Warm jails: what a function needs to start is kept between its batches, so that a batch costs milliseconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from threading import Lock
 from rewards.sandbox.jail_process import Jail
 
 MOST_WARM = 8
-# Code may keep what it saw in its process, so teams never share one. "": a program of one team, as a trainer is.
+# Nothing is left in a jail after a batch, and teams still never share one. "": a program of one team, as a trainer is.
 _owner: ContextVar[Callable[[], str]] = ContextVar("owner", default=str)
 
 

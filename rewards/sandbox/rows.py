@@ -55,8 +55,8 @@ class Rows:
     def _ask(self, batch: Sequence[Sample]) -> list[float | str]:
         if self.deaths >= MOST_DEATHS:
             raise BatchFailed(f"not called, because it failed {MOST_DEATHS} times in a row", alive=True)
-        self.jail.batch_seconds = min(self.seconds * len(batch), self.seconds + MORE_SECONDS)
-        values = self.jail.rewards([sample.response for sample in batch], self._columns(batch))
+        seconds = min(self.seconds * len(batch), self.seconds + MORE_SECONDS)
+        values = self.jail.rewards([sample.response for sample in batch], self._columns(batch), seconds)
         self.deaths = 0
         return values
 

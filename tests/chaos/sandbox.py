@@ -79,16 +79,16 @@ def made_up(dice: random.Random, count: int) -> list[str]:
 
 def contained(code: str) -> bool:
     """No number comes of the attack, in time; then a good function works, in a process of its own, at once."""
-    with Jail(code, batch_seconds=WALL_SECONDS) as jail:
+    with Jail(code) as jail:
         began = time.monotonic()
         try:
-            values = jail.rewards(["attack"], {})
+            values = jail.rewards(["attack"], {}, WALL_SECONDS)
         except BatchFailed as error:
             values = [str(error)]
         in_time = time.monotonic() - began < WALL_SECONDS + 0.5
     # A made-up program may return a valid reward of 1; an escape says 1 only if it got out.
     got_out = values == [1.0] and ESCAPE in code
-    with Jail(GOOD, batch_seconds=WALL_SECONDS) as jail:
+    with Jail(GOOD) as jail:
         began = time.monotonic()
         fine = jail.rewards(["next", "batch"], {}) == [4.0, 5.0]
     return in_time and not got_out and fine and time.monotonic() - began < NEXT_SECONDS and len(values) == 1

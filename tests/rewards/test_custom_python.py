@@ -18,9 +18,6 @@ pytestmark = pytest.mark.skipif(
     (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="the sandbox needs Linux on x86_64"
 )
 LENGTHS = "def reward(completions, **columns): return [len(text) for text in completions]\n"
-COUNTING = (
-    "calls = []\ndef reward(completions, **columns):\n    calls.append(1)\n    return [len(calls)] * len(completions)\n"
-)
 
 
 def made(code: str, **parameters: object) -> Composition:
@@ -154,11 +151,12 @@ def test_the_process_used_longest_ago_is_ended_first(own_pool):
 
 
 def test_teams_never_share_a_process(own_pool):
-    def seen(owner: str) -> float:
-        with owned_by(lambda: owner), own_pool.lent(COUNTING) as jail:
-            return jail.rewards(["x"], {})[0]
+    def process(owner: str) -> int:
+        with owned_by(lambda: owner), own_pool.lent(LENGTHS) as jail:
+            return jail.process.pid
 
-    assert [seen("a"), seen("a"), seen("b")] == [1.0, 2.0, 1.0]
+    first = process("a")
+    assert process("a") == first and process("b") != first
 
 
 def test_two_threads_at_once_get_a_process_each(own_pool):

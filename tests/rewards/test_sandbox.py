@@ -15,6 +15,7 @@ from rewards.sandbox.jail_process import BatchFailed, Jail, SandboxError, Sandbo
 from rewards.sandbox.rows import score_with_code
 from rewards.scoring import RowScore
 from tests.rewards.attacks import DENIALS, ESCAPES, RARE_CALLS
+from tests.rewards.weakened import without
 
 pytestmark = pytest.mark.skipif(
     (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="the sandbox needs Linux on x86_64"
@@ -59,9 +60,9 @@ def reached(folder: str) -> set[str]:
 
 @pytest.mark.parametrize("attempt", ESCAPES)
 def test_an_escape_is_refused(attempt, outside):
-    with Jail(filled(ESCAPES[attempt], outside, os.getpid()) + ESCAPE, batch_seconds=5) as jail:
+    with Jail(filled(ESCAPES[attempt], outside, os.getpid()) + ESCAPE) as jail:
         try:
-            values = jail.rewards(["x"], {})
+            values = jail.rewards(["x"], {}, seconds=5)
         except BatchFailed as error:
             values = [str(error)]
     assert values != [1.0], "it got out"
@@ -92,17 +93,15 @@ def test_a_rare_system_call_is_refused(call):
 
 @pytest.mark.parametrize("attempt", DENIALS)
 def test_a_hang_or_crash_costs_its_batch_and_nothing_else(attempt):
-    with Jail(DENIALS[attempt] + DENIAL, batch_seconds=SECONDS) as jail:
+    with Jail(DENIALS[attempt] + DENIAL) as jail:
         start = time.monotonic()
         try:
-            values = jail.rewards(["attack"], {})
+            values = jail.rewards(["attack"], {}, SECONDS)
         except BatchFailed as error:
             values = [str(error)]
             assert len(values[0]) < 500 and "\x1b" not in values[0] and "\x00" not in values[0]
         assert time.monotonic() - start < SECONDS + 3.0
         assert all(isinstance(value, str) for value in values), "no number comes of it"
-        if attempt == "a broken json module":
-            jail.start()
         assert jail.rewards(["next", "batch"], {}) == [4.0, 5.0]
 
 
@@ -162,11 +161,7 @@ def test_other_systems_are_refused(monkeypatch):
 
 def test_a_system_that_does_not_enforce_it_is_refused(monkeypatch, tmp_path):
     """The control of the self-test: a jail without its filter must notice that it is none."""
-    weak = tmp_path / "jail.py"
-    source = jail_process.JAIL.read_text()
-    weak.write_text(source.replace("    filter_system_calls()\n    return", "    return"))
-    assert weak.read_text() != source
-    monkeypatch.setattr(jail_process, "JAIL", weak)
+    monkeypatch.setattr(jail_process, "JAIL", without(["seccomp"], tmp_path / "jail.py"))
     with pytest.raises(SandboxUnavailable, match=r"made a socket.*made memory executable"), Jail(LENGTHS):
         pass
 
