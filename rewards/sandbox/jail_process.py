@@ -82,7 +82,10 @@ class Jail:
         """Raises SandboxUnavailable, or SandboxError if the code itself does not load."""
         refuse_elsewhere()
         self.stop()
-        self.process, self.control = STARTER.submit(_started).result()
+        try:
+            self.process, self.control = STARTER.submit(_started).result()
+        except OSError as error:
+            raise SandboxUnavailable(f"The process of the sandbox can't be started: {error}.") from error
         hello = json.loads(self._told())
         self._refuse_if(hello)
         self.layers = [str(layer) for layer in hello["layers"]]

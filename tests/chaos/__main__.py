@@ -29,6 +29,7 @@ def main() -> int:
         "--seed", type=int, default=random.randrange(10**6), help="default: a new one, which is printed"
     )
     parser.add_argument("--size-mb", type=int, help="size of the uploaded file (default 10240)")
+    parser.add_argument("--configuration", help="of the sandbox: one instead of all, named in tests/chaos/_confined.py")
     options = parser.parse_args()
     names = options.names or scenarios()
     if unknown := set(names) - set(scenarios()):
@@ -37,7 +38,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     set_up_django()
     report = json.loads(REPORT.read_text()) if REPORT.is_file() else {}
-    given = {"seed": options.seed, "size_mb": options.size_mb}
+    given = {"seed": options.seed, "size_mb": options.size_mb, "configuration": options.configuration}
     for name in names:
         report[name] = result_of(name, given)
         print(line(name, report[name]), flush=True)

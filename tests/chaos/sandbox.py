@@ -1,21 +1,33 @@
 """Reward code that attacks: every attempt is contained, and the next batch works (rows 17 and 18 of the plan).
 
-Three parts: all attacks of the tests in a warm process that is used again; programs made at random from dangerous
-pieces; and a soak of batches with restarts, for its speed and for what it leaves behind.
+On this system, and on others that are imitated (`_confined.py`): as in Docker's default profile without root, without
+Landlock, with modules at hand that make attacks easy, and where a protection fails, so that code has to be refused. In
+each: all attacks of the tests, programs made at random from dangerous pieces, and a soak of batches with restarts, for
+its speed and for what it leaves behind. `--configuration NAME` runs one of them.
+
+The control is the last one: the same attacks, in a jail whose protections are really removed, have to get out.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+from rewards.sandbox import jail_process
 from rewards.sandbox.jail_process import BatchFailed, Jail, SandboxError
-from tests.rewards.attacks import DENIALS, ESCAPES
+from rewards.sandbox_check import sandbox_is_enforced
+from tests.rewards.attacks import CONTAINED_WITHOUT_LOCKS, DENIALS, ESCAPES, OFTEN_FORBIDDEN
+from tests.rewards.outside import things_outside
 
+ROOT = Path(__file__).resolve().parents[2]
 TITLE = "the sandbox holds"
 WALL_SECONDS = 1.0
 GOOD = "def reward(completions, **columns): return [float(len(text)) for text in completions]\n"
@@ -42,29 +54,106 @@ BATCHES, RESTARTS, PROGRAMS = 10_000, 200, 1_000
 NEXT_SECONDS = 0.5
 
 
-def run(seed: int = 1, programs: int = PROGRAMS, batches: int = BATCHES, restarts: int = RESTARTS) -> dict[str, Any]:
-    before = descriptors(), children()
-    failed = [*attacks(), *made_up(random.Random(seed), programs)]
-    soaked = soak(batches, restarts)
-    left = {"processes": len(children() - before[1]), "descriptors": descriptors() - before[0]}
-    tried = len(ESCAPES) + len(DENIALS) + programs
+# Of the sizes, in a configuration that only imitates another system.
+SHARE = 10
+
+
+def run(
+    seed: int = 1,
+    programs: int = PROGRAMS,
+    batches: int = BATCHES,
+    restarts: int = RESTARTS,
+    configuration: str | None = None,
+) -> dict[str, Any]:
+    from tests.chaos._confined import CONFIGURATIONS
+
+    found = {}
+    for name in [configuration] if configuration else CONFIGURATIONS:
+        part = 1 if name == "native" else SHARE
+        sizes = {"seed": seed, "programs": programs // part, "batches": batches // part, "restarts": restarts // part}
+        found[name] = judged(in_configuration(name, sizes), CONFIGURATIONS[name].expected)
     return {
-        "load": f"{batches:,} batches of 64 answers of 4 kB, {restarts} restarts",
-        "faults": restarts,
-        "bad_inputs": tried,
-        "lost": len(failed) + soaked["wrong"],
-        "failed": failed[:20],
-        "left_behind": left,
-        **soaked,
-        "passed": not failed and not soaked["wrong"] and not left["processes"] and left["descriptors"] <= 0,
+        "load": f"{batches:,} batches of 64 answers of 4 kB, {restarts} restarts, {len(found)} configurations",
+        "faults": sum(one.get("restarts", 0) for one in found.values()),
+        "bad_inputs": sum(one.get("tried", 0) for one in found.values()),
+        "lost": sum(one.get("lost", 1) for one in found.values()),
+        "configurations": found,
+        "passed": all(one["passed"] for one in found.values()),
     }
 
 
-def attacks() -> list[str]:
+def in_configuration(name: str, sizes: dict[str, int]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.chaos._confined", name, json.dumps(sizes)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"broken": done.stderr[-2000:]}
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def judged(result: dict[str, Any], expected: str) -> dict[str, Any]:
+    """Contained: nothing got out and everything works. Refused: nothing ran, with a reason. Escapes: the control."""
+    if expected == "refused":
+        lost = int(not (result.get("refused") and result.get("check")))
+    elif expected == "escapes":
+        lost = len(should_get_out() - set(result.get("failed", [])))
+    else:
+        left = result.get("left_behind", {"processes": 1})
+        lost = len(result.get("failed", ["nothing ran"])) + result.get("wrong", 0)
+        lost += left["processes"] + max(0, left.get("descriptors", 0))
+    return {**result, "expected": expected, "lost": lost, "passed": not lost and "broken" not in result}
+
+
+def should_get_out() -> set[str]:
+    return ESCAPES.keys() - CONTAINED_WITHOUT_LOCKS - OFTEN_FORBIDDEN
+
+
+def measured(folder: Path, seed: int, programs: int, batches: int, restarts: int) -> dict[str, Any]:
+    """In the process that has been confined."""
+    answer = said()
+    if "refused" in answer:
+        return answer
+    before = descriptors(), children()
+    failed = [*escapes(folder), *denials()]
+    failed += made_up(random.Random(seed), programs)
+    soaked = soak(batches, restarts)
+    return {
+        **answer,
+        "tried": len(ESCAPES) + len(DENIALS) + programs,
+        "restarts": restarts,
+        "failed": failed,
+        "left_behind": {"processes": len(children() - before[1]), "descriptors": descriptors() - before[0]},
+        **soaked,
+    }
+
+
+def said() -> dict[str, Any]:
+    """The layers that hold, or why code is refused and what `manage.py check` says of it."""
+    if reason := jail_process.unavailable():
+        return {"refused": reason, "check": [str(warning.msg) for warning in sandbox_is_enforced(None)], "tried": 1}
+    with Jail() as jail:
+        return {"layers": jail.layers}
+
+
+def control(folder: Path) -> dict[str, Any]:
+    """Where the jail has no protection, which attacks get out."""
+    return {"failed": escapes(folder), "tried": len(ESCAPES)}
+
+
+def escapes(folder: Path) -> list[str]:
     """The names of those that got out, hung, or spoilt the next batch."""
-    return [name for name, code in ESCAPES.items() if not contained(code + ESCAPE)] + [
-        name for name, code in DENIALS.items() if not contained(code + WRAPPED)
-    ]
+    failed = []
+    for name, code in ESCAPES.items():
+        place = folder / str(len(list(folder.iterdir())))
+        place.mkdir()
+        with things_outside(place) as outside:
+            if not contained(outside.filled(code, os.getpid()) + ESCAPE) or outside.reached():
+                failed.append(name)
+    return failed
+
+
+def denials() -> list[str]:
+    return [name for name, code in DENIALS.items() if not contained(code + WRAPPED)]
 
 
 def made_up(dice: random.Random, count: int) -> list[str]:
@@ -78,19 +167,18 @@ def made_up(dice: random.Random, count: int) -> list[str]:
 
 
 def contained(code: str) -> bool:
-    """No number comes of the attack, in time; then a good function works, in a process of its own, at once."""
+    """No number comes of the attack, in time; then the same function works at once, in a process of its own."""
     with Jail(code) as jail:
         began = time.monotonic()
         try:
             values = jail.rewards(["attack"], {}, WALL_SECONDS)
-        except BatchFailed as error:
+        except (BatchFailed, SandboxError) as error:
             values = [str(error)]
         in_time = time.monotonic() - began < WALL_SECONDS + 0.5
-    # A made-up program may return a valid reward of 1; an escape says 1 only if it got out.
-    got_out = values == [1.0] and ESCAPE in code
-    with Jail(GOOD) as jail:
+        # A made-up program may return a valid reward of 1; an escape says 1 only if it got out.
+        got_out = values == [1.0] and ESCAPE in code
         began = time.monotonic()
-        fine = jail.rewards(["next", "batch"], {}) == [4.0, 5.0]
+        fine = jail.rewards(["next", "batch"], {}, WALL_SECONDS) == [4.0, 5.0]
     return in_time and not got_out and fine and time.monotonic() - began < NEXT_SECONDS and len(values) == 1
 
 

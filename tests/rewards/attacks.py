@@ -1,7 +1,8 @@
 """What hostile or broken reward code tries. Each defines attack(), which the tests call inside the sandbox."""
 
 # Attempts to reach something outside. attack() returns True if it got there; an exception means that it was refused.
-# {file}, {folder}, {port}, {socket} and {parent} are filled in by the test: things that an ordinary process reaches.
+# {file}, {folder}, {port}, {datagrams}, {socket} and {parent} are filled in by tests/rewards/outside.py: things that an
+# ordinary process reaches.
 ESCAPES = {
     "run a shell": "import os\ndef attack(): return os.system('true') == 0",
     "run a program": "def attack():\n    import subprocess\n    return subprocess.run(['/bin/true']).returncode == 0",
@@ -26,7 +27,7 @@ ESCAPES = {
         "import socket\ndef attack():\n    socket.create_connection(('127.0.0.1', {port}), 2)\n    return True"
     ),
     "send by UDP": (
-        "import socket\ndef attack():\n    return socket.socket(2, 2).sendto(b'x', ('127.0.0.1', {port})) == 1"
+        "import socket\ndef attack():\n    return socket.socket(2, 2).sendto(b'x', ('127.0.0.1', {datagrams})) == 1"
     ),
     "connect to a unix socket": (
         "import socket\ndef attack():\n    return socket.socket(socket.AF_UNIX).connect('{socket}') is None"
@@ -50,18 +51,78 @@ ESCAPES = {
         "    start = ctypes.addressof(ctypes.c_char.from_buffer(page))\n"
         "    return ctypes.CDLL(None).mprotect(ctypes.c_void_p(start), 4096, 5) == 0"
     ),
+    "fork by the number of the call": (
+        "import ctypes, os\ndef attack():\n    child = ctypes.CDLL(None).syscall(57)\n"
+        "    if child == 0:\n        os._exit(0)\n    return child > 0"
+    ),
+    "fork as the process that starts batches may": (
+        "import ctypes, os\ndef attack():\n    child = ctypes.CDLL(None).syscall(56, 0x01200011, 0, 0, 0, 0)\n"
+        "    if child == 0:\n        os._exit(0)\n    return child > 0"
+    ),
+    "walk its memory for a secret": (
+        "import gc\ndef attack():\n    wanted = '-'.join(['secret', 'in', 'the', 'environment'])\n"
+        "    for held in gc.get_objects():\n        inside = gc.get_referents(held)\n"
+        "        inside += [value for one in inside if type(one) is dict for value in one.values()]\n"
+        "        for value in inside:\n"
+        "            if type(value) is str and value is not wanted and wanted in value: return True\n"
+        "            if type(value) is bytes and wanted.encode() in value: return True\n"
+        "    return False"
+    ),
+    "walk the frames below for a secret": (
+        "import os, sys\ndef attack():\n    frame = sys._getframe()\n    while frame:\n"
+        "        for held in frame.f_globals.values():\n"
+        "            if any('CANARY' in str(name) for name in getattr(getattr(held, 'environ', 0), '_data', ())):\n"
+        "                return True\n"
+        "        frame = frame.f_back\n    return False"
+    ),
+    "share memory between processes": (
+        "import ctypes\ndef attack():\n    libc = ctypes.CDLL(None)\n    made = libc.shmget(0, 4096, 0o1600)\n"
+        "    if made >= 0: libc.shmctl(made, 0, None)\n    return made >= 0"
+    ),
+    "set an alarm for later": (
+        "import signal\ndef attack(): return signal.setitimer(signal.ITIMER_REAL, 60) == (0.0, 0.0)"
+    ),
+    "wait for the children of others": (
+        "import os\ndef attack():\n    try: os.waitpid(-1, os.WNOHANG)\n"
+        "    except ChildProcessError: return True\n    return True"
+    ),
     "signal its parent": "import os\ndef attack(): return os.kill({parent}, 0) is None",
     "make a file in memory": "import os\ndef attack(): return os.memfd_create('x') >= 0",
     "share memory": (
         "def attack():\n    from multiprocessing import shared_memory\n"
         "    return shared_memory.SharedMemory(create=True, size=16).size >= 16"
     ),
-    "import a module from disk": "def attack():\n    import sqlite3\n    return True",
+    "import a module from disk": "def attack():\n    import wave\n    return True",
+    "trace its parent": (
+        "import ctypes\ndef attack(): return ctypes.CDLL(None).syscall(101, 0x4206, {parent}, 0, 0) == 0"
+    ),
+    "read its parent's memory": (
+        "import ctypes, os\ndef attack():\n    page = ctypes.create_string_buffer(8)\n"
+        "    start = int(open('/proc/{parent}/maps').read().split('-')[0], 16)\n"
+        "    pair = (ctypes.c_size_t * 2)\n    mine, theirs = pair(ctypes.addressof(page), 8), pair(start, 8)\n"
+        "    return ctypes.CDLL(None).process_vm_readv({parent}, mine, 1, theirs, 1, 0) == 8"
+    ),
+    "set up io_uring": (
+        "import ctypes\ndef attack():\n    asked = ctypes.create_string_buffer(120)\n"
+        "    return ctypes.CDLL(None).syscall(425, 4, asked) >= 0"
+    ),
     "raise its limits": (
         "import resource\ndef attack():\n"
         "    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)\n"
         "    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))\n    return True"
     ),
+}
+
+# What many machines forbid to an ordinary process, too: its control may be skipped.
+OFTEN_FORBIDDEN = {"trace its parent", "read its parent's memory", "set up io_uring"}
+
+# Contained by what the process is started with, not by a lock; the last one would show itself outside only.
+CONTAINED_WITHOUT_LOCKS = {
+    "find a secret in its environment",
+    "read its environment from /proc",
+    "walk its memory for a secret",
+    "walk the frames below for a secret",
+    "replace itself by a program",
 }
 
 # System calls that no ordinary use needs; whether an ordinary process may call them depends on the machine, so there is
@@ -70,6 +131,9 @@ RARE_CALLS = {
     "io_uring_setup": 425, "ptrace": 101, "bpf": 321, "unshare": 272, "mount": 165, "perf_event_open": 298,
     "userfaultfd": 323, "process_vm_readv": 310, "pidfd_open": 434, "keyctl": 250, "clone3": 435, "init_module": 175,
     "setuid": 105, "prctl": 157, "personality": 135, "open_by_handle_at": 304, "kexec_load": 246,
+    "alarm": 37, "sendmsg": 46, "recvmsg": 47, "clone": 56, "fork": 57, "vfork": 58, "wait4": 61, "semget": 64,
+    "msgget": 68, "setrlimit": 160, "timer_create": 222, "mq_open": 240, "prlimit64": 302, "seccomp": 317,
+    "memfd_create": 319, "execveat": 322, "landlock_restrict_self": 446, "memfd_secret": 447,
 }  # fmt: skip
 
 # Attempts to hang, exhaust, crash or confuse. None may outlive its time or harm the next batch.
@@ -96,11 +160,14 @@ DENIALS = {
     ),
     "another answer forged": (
         "import os, json, struct\ndef attack():\n    body = json.dumps(dict(id=99, rewards=[1.0])).encode()\n"
-        "    os.write(4, struct.pack('<I', len(body)) + body)\n    return []"
+        "    for fd in range(3, 16):\n        try: os.write(fd, struct.pack('<I', len(body)) + body)\n"
+        "        except OSError: pass\n    return []"
     ),
     "deeply nested answer forged": (
         "import os, struct\ndef attack():\n    body = b'[' * 200_000\n    body = struct.pack('<I', len(body)) + body\n"
-        "    while body: body = body[os.write(4, body):]\n    return []"
+        "    for fd in range(3, 16):\n        left = body\n        try:\n"
+        "            while left: left = left[os.write(fd, left):]\n"
+        "        except OSError: pass\n    return []"
     ),
     "NaN": "def attack(): return [float('nan')]",
     "infinity": "def attack(): return [float('inf')]",
@@ -134,5 +201,19 @@ DENIALS = {
         "    while True: pass"
     ),
     "a broken json module": "import json\ndef attack():\n    json.dumps = lambda *a, **k: '[]'\n    return [1.0]",
+    "a channel that writes nothing": (
+        "import os\ndef attack():\n    os.write = lambda fd, data: len(data)\n    return [1.0]"
+    ),
+    "a hang inside the C of Python": "def attack(): return [9 ** 9 ** 9]",
+    "the text of a huge integer": "def attack(): return [float(str(10 ** 100_000))]",
+    "an iterator that never gives": (
+        "class Evil:\n    def __iter__(self): return self\n    def __next__(self):\n        while True: pass\n"
+        "def attack(): return Evil()"
+    ),
+    "a value whose class can't be asked": (
+        "class Meta(type):\n    def __getattribute__(cls, name): raise SystemExit\n"
+        "class Evil(metaclass=Meta): pass\ndef attack(): return [Evil()]"
+    ),
+    "lone surrogates as values": "def attack(): return ['\\ud800']",
     "a closed channel": "import os\ndef attack():\n    os.closerange(0, 16)\n    return [1.0]",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,16 +26,20 @@ def without(removed: Iterable[str], path: Path) -> Path:
 
 
 def preloaded(path: Path) -> Path:
-    """A jail whose code may import what makes attacks easy."""
-    return changed({'"linecache encodings.idna "': f'"linecache encodings.idna {HOSTILE_MODULES}"'}, path)
+    """The jail at `path`, whose code may import what makes attacks easy."""
+    wide = {'"linecache encodings.idna "': f'"linecache encodings.idna {HOSTILE_MODULES}"'}
+    return changed(wide, path, path.read_text())
 
 
-def changed(replaced: dict[str, str], path: Path) -> Path:
-    source = jail_process.JAIL.read_text()
+def changed(replaced: dict[str, str], path: Path, source: str = "") -> Path:
+    source = source or jail_process.JAIL.read_text()
     for old, new in replaced.items():
         assert source.count(old) == 1, f"jail.py has no longer one {old!r}"
         source = source.replace(old, new)
     path.write_text(source)
-    # The nursery may be started by a user who has nothing but that right.
+    # It is read by users that own nothing here.
     path.chmod(0o644)
+    for folder in path.parents[:3]:
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(folder.stat().st_mode | 0o055)
     return path
