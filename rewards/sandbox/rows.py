@@ -1,4 +1,4 @@
-"""Samples scored by code of users: in batches, and one by one where a batch fails: a bad row costs only itself."""
+"""Samples scored by code of users: in batches, in parts of one that fails, and one by one: a bad row costs itself."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from rewards.sandbox.jail_process import BatchFailed, Jail
 from rewards.sandbox.pool import pool
 from rewards.scoring import RowScore
 
-BATCH = 256
+# Each batch is a process of its own, which costs milliseconds.
+BATCH = 1024
+PARTS = 16
 # What a batch may take beyond the time of one row. Whoever needs longer is asked for one row at a time.
 MORE_SECONDS = 10.0
-# A function that hangs or dies this often in a row will do so for every row.
+# A function that hangs or dies for this many single rows in a row will do so for every row.
 MOST_DEATHS = 3
 PART = "reward"
 
@@ -37,20 +39,19 @@ class Rows:
         self.deaths = 0
 
     def values(self) -> Iterator[float | str]:
-        for start in range(0, len(self.samples), BATCH):
-            batch = self.samples[start : start + BATCH]
+        return self._of(self.samples, BATCH)
+
+    def _of(self, samples: Sequence[Sample], size: int) -> Iterator[float | str]:
+        for start in range(0, len(samples), size):
+            batch = samples[start : start + size]
             try:
                 yield from self._ask(batch)
             except BatchFailed as error:
-                self.deaths += not error.alive
-                yield from map(self._one, batch)
-
-    def _one(self, sample: Sample) -> float | str:
-        try:
-            return self._ask([sample])[0]
-        except BatchFailed as error:
-            self.deaths += not error.alive
-            return str(error)
+                if len(batch) > 1:
+                    yield from self._of(batch, -(-len(batch) // PARTS))
+                else:
+                    self.deaths += not error.alive
+                    yield str(error)
 
     def _ask(self, batch: Sequence[Sample]) -> list[float | str]:
         if self.deaths >= MOST_DEATHS:

@@ -11,7 +11,7 @@ import pytest
 from rewards.registry import Sample
 from rewards.sandbox import jail_process
 from rewards.sandbox.jail_process import BatchFailed, Jail, SandboxError, SandboxUnavailable, checked, printable
-from rewards.sandbox.rows import score_with_code
+from rewards.sandbox.rows import BATCH, score_with_code
 from rewards.scoring import RowScore
 from tests.rewards.attacks import CONTAINED_WITHOUT_LOCKS, DENIALS, ESCAPES, OFTEN_FORBIDDEN, RARE_CALLS
 from tests.rewards.outside import Outside, things_outside
@@ -216,9 +216,18 @@ class TestRows:
         assert scored[3].error == "Line 4 is not JSON."
 
     def test_columns_and_order_are_kept_over_batches(self):
-        rows = [Sample("?", str(i), None, {"level": i}) for i in range(150)]
+        rows = [Sample("?", str(i), None, {"level": i}) for i in range(BATCH + 50)]
         code = "def reward(completions, level, **columns): return [int(c) + n for c, n in zip(completions, level)]\n"
-        assert [row.total for row in score_with_code(code, rows)] == [2.0 * i for i in range(150)]
+        assert [row.total for row in score_with_code(code, rows)] == [2.0 * i for i in range(BATCH + 50)]
+
+    @pytest.mark.parametrize("bad", [0, 7, 99])
+    def test_wherever_the_row_is_that_kills_the_process_the_others_are_scored(self, bad):
+        code = (
+            "import os\ndef reward(completions, **columns):\n    'bad' in completions and os._exit(1)\n"
+            "    return [1] * len(completions)\n"
+        )
+        rows = [Sample("?", "bad" if i == bad else "fine", None) for i in range(100)]
+        assert [row.total for row in score_with_code(code, rows)] == [None if i == bad else 1.0 for i in range(100)]
 
     def test_a_row_that_kills_the_process_costs_only_itself(self):
         code = (
