@@ -1,9 +1,9 @@
 """Rewards in the sandbox: a user's Python against the same call in the process
 
 A trivial function (the length of each answer) on 1,000 completions of 200 characters: called in the process, and as
-`custom_python` in a warm process of the sandbox, with everything that a session does around it (rows, batches, checks
-of each value). Best of 20. The limit is twice the call in the process plus 50 ms. Below it: what a first call costs,
-which starts the process, and what `code_tests` costs an answer, which always gets a fresh one.
+`custom_python` in a warm sandbox, with everything that a session does around it (rows, a new process for the batch,
+checks of each value). Best of 20. The limit is twice the call in the process plus 50 ms. Below it: what a first call
+costs, which starts the sandbox, and what `code_tests` costs an answer, which always starts one.
 """
 
 from __future__ import annotations
