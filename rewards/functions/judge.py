@@ -39,6 +39,15 @@ class JudgeModel(Parameters):
     )
     low: float = Field(0.0, ge=-1000, le=1000, title="Lowest score", description="Counts as 0.")
     high: float = Field(10.0, ge=-1000, le=1000, title="Highest score", description="Counts as 1.")
+    labels: list[str] = Field(
+        [],
+        max_length=50,
+        title="Labels",
+        description="One a line. Empty: the judge gives points. Else it chooses a label in place of points.",
+    )
+    passing_labels: list[str] = Field(
+        [], max_length=50, title="Labels that pass", description="They count as 1, the others as 0."
+    )
     votes: int = Field(1, ge=1, le=5, title="Votes", description="The median counts. Needs a temperature above 0.")
     temperature: float = Field(0.0, ge=0, le=2, title="Temperature")
     max_tokens: int = Field(
@@ -87,6 +96,21 @@ class JudgeModel(Parameters):
             raise ValueError("At temperature 0 all votes are the same: raise it, or take one vote.")
         return self
 
+    @model_validator(mode="after")
+    def labels_that_tell_apart(self) -> Self:
+        if not self.labels and not self.passing_labels:
+            return self
+        if len(set(self.labels)) < max(2, len(self.labels)) or any(name != name.strip() for name in self.labels):
+            raise ValueError("Give two labels or more, each once and without spaces around it.")
+        if not self.passing_labels or not set(self.passing_labels) < set(self.labels):
+            raise ValueError("Some of the labels have to pass, but not all: name those that do as they are written.")
+        return self
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """What counts as 0 and as 1."""
+        return (0.0, 1.0) if self.labels else (self.low, self.high)
+
     def columns(self) -> list[str]:
         return prompt.columns(self.template)
 
@@ -112,7 +136,7 @@ CAPITAL = "What is the capital of France?"
     ),
 )
 def judge_model(samples: Sequence[Sample], parameters: JudgeModel) -> list[Verdict]:
-    """A language model gives points by your rubric, over any OpenAI-compatible endpoint."""
+    """A language model gives points, or chooses a label, by your rubric, over any OpenAI-compatible endpoint."""
     from rewards.judging import batch
 
     return batch.judge(samples, parameters)

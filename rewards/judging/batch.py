@@ -66,19 +66,23 @@ class Batch:
         """Of everything that is sent; in place of the border, which is new for each call, a fixed one."""
         asked = self.parameters
         sent = [str(self.address), self.key, asked.model, asked.temperature, asked.max_tokens, asked.structured]
-        scale = [asked.low, asked.high]
+        scale: list[object] = [asked.low, asked.high]
+        if asked.labels:
+            scale.append(asked.passing_labels)
         return hashlib.sha256(json.dumps([*sent, *scale, shown, vote]).encode()).hexdigest()
 
     def _messages(self, values: dict[str, str], border: str) -> list[dict[str, str]]:
         asked = self.parameters
-        return prompt.messages(asked.template, values, border, rubric=asked.rubric, low=asked.low, high=asked.high)
+        return prompt.messages(
+            asked.template, values, border, rubric=asked.rubric, low=asked.low, high=asked.high, labels=asked.labels
+        )
 
     def _ask(self, ballots: list[Ballot]) -> dict[str, Opinion | RewardError]:
         if not ballots:
             return {}
         asked = self.parameters
         at_once = min(asked.at_once, len(ballots))
-        request = Request(asked.model, asked.temperature, asked.max_tokens, asked.structured)
+        request = Request(asked.model, asked.temperature, asked.max_tokens, asked.structured, tuple(asked.labels))
         patience = Patience(asked.seconds, asked.retries, asked.most_calls, asked.most_tokens)
         patience = patience.hurried() if self.payer.hurried else patience
         with Line(self.address, machine.trusted(), at_once) as line, ThreadPoolExecutor(at_once) as pool:
@@ -89,9 +93,16 @@ class Batch:
     def _opinion(self, client: Client, ballot: Ballot) -> Opinion | RewardError:
         try:
             body = client.ask(self._messages(ballot.values, prompt.border(ballot.values)))
-            return verdict.opinion_in(verdict.text_of(body), self.parameters.low, self.parameters.high)
+            return self._read(verdict.text_of(body))
         except RewardError as error:
             return error
+
+    def _read(self, reply: str) -> Opinion:
+        """Raises RewardError."""
+        asked = self.parameters
+        if asked.labels:
+            return verdict.choice_in(reply, asked.labels, asked.passing_labels)
+        return verdict.opinion_in(reply, asked.low, asked.high)
 
     def _verdict(self, ballots: list[Ballot] | RewardError, said: dict[str, Opinion | RewardError]) -> Verdict:
         """The median of the votes, if more than half of them can be read."""
@@ -101,11 +112,12 @@ class Batch:
         opinions = [vote for vote in votes if isinstance(vote, Opinion)]
         if len(opinions) <= len(votes) // 2:
             return next(vote for vote in votes if isinstance(vote, RewardError))
-        low, high = self.parameters.low, self.parameters.high
+        low, high = self.parameters.scale
         points = median(opinion.points for opinion in opinions)
         nearest = min(opinions, key=lambda opinion: abs(opinion.points - points))
         of = f" (median of {len(opinions)} votes)" if len(votes) > 1 else ""
-        return Score((points - low) / (high - low), f"{points:g} of {high:g}{of}. {nearest.reason}".strip())
+        words = f"Label{of}:" if self.parameters.labels else f"{points:g} of {high:g}{of}."
+        return Score((points - low) / (high - low), f"{words} {nearest.reason}".strip())
 
     def _log(self, answers: int, known: int, ballots: int) -> None:
         spent = LEDGER.spent((self.payer.scope, str(self.address), self.parameters.model))

@@ -28,12 +28,7 @@ LONGEST_PAUSE, LONGEST_WAIT = 20.0, 60.0
 PAGE_SECONDS, PAGE_RETRIES = 60.0, 1
 # An endpoint that fails this often in a row is not asked again for the rest of a batch.
 GIVE_UP_AFTER = 5
-SCHEMA = {
-    "type": "object",
-    "properties": {"reason": {"type": "string"}, "score": {"type": "number"}},
-    "required": ["reason", "score"],
-    "additionalProperties": False,
-}
+POINTS: dict[str, Any] = {"type": "number"}
 
 
 class Down(RewardError):
@@ -66,13 +61,26 @@ class Request:
     temperature: float
     max_tokens: int
     structured: bool
+    labels: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Of the reply: a label to choose, or points."""
+        name, form = ("label", {"type": "string", "enum": list(self.labels)}) if self.labels else ("score", POINTS)
+        properties = {"reason": {"type": "string"}, name: form}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
 
     def body(self, messages: list[dict[str, str]], dialect: Dialect) -> bytes:
         content: dict[str, Any] = {"model": self.model, "messages": messages, dialect.limit: self.max_tokens}
         if dialect.temperature:
             content["temperature"] = self.temperature
         if dialect.schema and self.structured:
-            form = {"name": "verdict", "strict": True, "schema": SCHEMA}
+            form = {"name": "verdict", "strict": True, "schema": self.schema}
             content["response_format"] = {"type": "json_schema", "json_schema": form}
         return json.dumps(content).encode()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rewards.judging.memory import Opinion
@@ -49,7 +49,7 @@ def tokens_of(body: bytes, sent: int) -> int:
 
 def opinion_in(text: str, low: float, high: float) -> Opinion:
     """Raises RewardError."""
-    found = _objects(THINKING.sub("", text[:LONGEST_TEXT]))
+    found = _objects(text, "score")
     scores = {_points(verdict["score"]) for verdict in found}
     if len(scores) != 1 or None in scores:
         said = "several different scores" if len(scores) > 1 else "no score"
@@ -58,20 +58,37 @@ def opinion_in(text: str, low: float, high: float) -> Opinion:
     assert points is not None
     if not low <= points <= high:
         raise RewardError(f"The judge gave {points:g}, which is not between {low:g} and {high:g}.")
-    reason = found[-1].get("reason")
-    return Opinion(points, " ".join(str(reason or "").split())[:LONGEST_REASON])
+    return Opinion(points, _reason(found))
 
 
-def _objects(text: str) -> list[dict[str, Any]]:
+def choice_in(text: str, labels: Sequence[str], passing: Sequence[str]) -> Opinion:
+    """1 point for a label that passes, 0 for another. Raises RewardError."""
+    found = _objects(text, "label")
+    chosen = {str(verdict["label"]).strip() for verdict in found}
+    if len(chosen) != 1:
+        said = "several different labels" if chosen else "no label"
+        raise RewardError(f"The judge's reply can't be read: it holds {said}. A larger model keeps to the form.")
+    (label,) = chosen
+    if label not in labels:
+        raise RewardError(f"The judge chose “{label[:80]}”, which is none of the labels: {', '.join(labels)[:200]}.")
+    return Opinion(float(label in passing), f"“{label}”. {_reason(found)}".strip())
+
+
+def _reason(found: list[dict[str, Any]]) -> str:
+    return " ".join(str(found[-1].get("reason") or "").split())[:LONGEST_REASON]
+
+
+def _objects(text: str, key: str) -> list[dict[str, Any]]:
+    text = THINKING.sub("", text[:LONGEST_TEXT])
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError):
-        return list(_embedded(text))
-    return [whole] if isinstance(whole, dict) and "score" in whole else []
+        return list(_embedded(text, key))
+    return [whole] if isinstance(whole, dict) and key in whole else []
 
 
-def _embedded(text: str) -> Iterator[dict[str, Any]]:
-    """Every outermost JSON object with a score: some models write a sentence or a fence around it."""
+def _embedded(text: str, key: str) -> Iterator[dict[str, Any]]:
+    """Every outermost JSON object with such a key: some models write a sentence or a fence around it."""
     decoder, position = json.JSONDecoder(), text.find("{")
     while position >= 0:
         try:
@@ -79,7 +96,7 @@ def _embedded(text: str) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError):
             end = position + 1
         else:
-            if "score" in value:
+            if key in value:
                 yield value
         position = text.find("{", end)
 

@@ -94,6 +94,69 @@ def test_another_range_is_mapped_too(judge: FakeJudge) -> None:
     assert value(judge, "Paris", low=-4, high=4) == 1.0
 
 
+# Labels in place of points
+
+LABELS = {"labels": ["kind", "rude"], "passing_labels": ["kind"]}
+
+
+def test_a_label_that_passes_is_1_and_another_0_and_the_reason_is_kept(judge: FakeJudge) -> None:
+    judge.next = [says('{"reason": "Says please.", "label": "kind"}'), says('{"reason": "", "label": "rude"}')]
+    results = scored(judge, ["Please go.", "Go."], at_once=1, **LABELS)
+    assert [result.total for result in results] == [1.0, 0.0]
+    assert results[0].feedback["j"] == "Label: “kind”. Says please."
+    assert [result.correct for result in results] == [None, None]
+
+
+def test_the_judge_is_told_the_labels_and_bound_to_them_by_the_schema(judge: FakeJudge) -> None:
+    judge.always = says('{"reason": "", "label": "kind"}')
+    value(judge, "Please.", **LABELS)
+    asked = judge.asked[0]
+    assert '["kind", "rude"]' in asked.system and "Give points" not in asked.system
+    schema = asked.body["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["label"] == {"type": "string", "enum": ["kind", "rude"]}
+    assert schema["required"] == ["reason", "label"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ('{"reason": "", "label": "polite"}', "chose “polite”, which is none of the labels: kind, rude"),
+        ('{"reason": "", "label": "passing"}', "none of the labels"),
+        ('{"label": "kind"} or {"label": "rude"}', "several different labels"),
+        ('{"score": 1}', "no label"),
+        ("kind", "no label"),
+    ],
+)
+def test_a_reply_without_one_of_the_labels_is_an_error_and_no_zero(judge: FakeJudge, reply: str, message: str) -> None:
+    judge.always = says(reply)
+    assert message in error(judge, **LABELS)
+
+
+def test_a_verdict_is_not_remembered_for_other_labels_that_pass(judge: FakeJudge) -> None:
+    judge.always = says('{"reason": "", "label": "kind"}')
+    assert value(judge, "Please.", **LABELS) == 1.0
+    assert value(judge, "Please.", **LABELS) == 1.0
+    assert len(judge.asked) == 1
+    assert value(judge, "Please.", labels=["kind", "rude"], passing_labels=["rude"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "passing", "message"),
+    [
+        (["one"], ["one"], "two labels or more"),
+        (["a", "a"], ["a"], "two labels or more"),
+        (["a ", "b"], ["b"], "without spaces"),
+        (["a", "b"], [], "Some of the labels have to pass"),
+        (["a", "b"], ["a", "b"], "but not all"),
+        (["a", "b"], ["c"], "as they are written"),
+        ([], ["a"], "two labels or more"),
+    ],
+)
+def test_labels_that_tell_nothing_apart_are_refused(judge: FakeJudge, labels: Any, passing: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        composition(judge, labels=labels, passing_labels=passing)
+
+
 def test_the_judge_is_sent_what_the_parameters_say(judge: FakeJudge) -> None:
     value(judge, "Paris", max_tokens=77)
     asked = judge.asked[0]
