@@ -14,13 +14,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rewards.composition import Composition
-from rewards.formula import Formula
+from rewards.formula import LONGEST, Formula
 from rewards.functions.templated import VARIABLE, FixedStringCheck, NoVariable, names_row, variables
 from rewards.problems import messages
 from rewards.registry import REGISTRY, RewardFunction
 
 OPENAI = "https://api.openai.com/v1"
 ANSWER = "{{sample.output_text}}"
+# Multi graders inside one another.
+DEEPEST = 10
 # What a grader may hold and what says nothing about its score.
 WITHOUT_EFFECT = {"pass_threshold": "pass_threshold only says what counts as passed, and does not change the score"}
 
@@ -82,18 +84,20 @@ class ScoreModel(Grader):
 
 class LabelModel(Grader):
     type: Literal["label_model"]
-
-
-Single = Annotated[Check | Similarity | Python | ScoreModel | LabelModel, Field(discriminator="type")]
+    model: str
+    input: str | list[Message]
+    labels: list[str]
+    passing_labels: list[str]
 
 
 class Multi(Grader):
     type: Literal["multi"]
-    graders: dict[str, Single] = Field(min_length=1)
+    graders: dict[str, AnyGrader] = Field(min_length=1)
     calculate_output: str
 
 
-GRADER: TypeAdapter[Any] = TypeAdapter(Annotated[Single | Multi, Field(discriminator="type")])
+AnyGrader = Annotated[Check | Similarity | Python | ScoreModel | LabelModel | Multi, Field(discriminator="type")]
+GRADER: TypeAdapter[Any] = TypeAdapter(AnyGrader)
 TYPES = ("string_check", "text_similarity", "python", "score_model", "label_model", "multi")
 
 
@@ -128,17 +132,51 @@ def of_one(grader: Any) -> Translated:
 
 
 def of_multi(grader: Multi) -> Translated:
-    names = list(grader.graders)
-    try:
-        used = Formula(grader.calculate_output, set(names)).used
-    except ValueError as error:
-        raise GraderProblem(f"calculate_output: {error}") from None
-    parts = {name: part_of(name, inner) for name, inner in grader.graders.items() if name in used}
-    notes = [note for part in parts.values() for note in part.notes]
-    if unused := [name for name in names if name not in used]:
-        notes.append(f"Left out, because calculate_output does not use it: {', '.join(unused)}.")
-    formula = rescaled(grader.calculate_output, {name: part.scale for name, part in parts.items()})
-    return Translated({"parts": [part.json(name) for name, part in parts.items()], "formula": formula}, notes)
+    flat = Flat()
+    formula = flat.formula(grader, "")
+    parts = [part.json(name) for name, part in flat.parts.items()]
+    return Translated({"parts": parts, "formula": formula}, flat.notes + remarks(grader.name or "multi", grader))
+
+
+@dataclass
+class Flat:
+    """A multi grader as one list of parts: a multi inside it becomes its own formula, in brackets."""
+
+    parts: dict[str, PartOf] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def formula(self, grader: Multi, place: str) -> str:
+        """`place`: the names above it, each with a dot. Raises GraderProblem."""
+        where = f"graders.{place}calculate_output" if place else "calculate_output"
+        if place.count(".") >= DEEPEST:
+            raise GraderProblem(f"graders.{place[:80]}: multi graders are nested deeper than {DEEPEST} levels.")
+        try:
+            used = Formula(grader.calculate_output, set(grader.graders)).used
+        except ValueError as error:
+            raise GraderProblem(f"{where}: {error}") from None
+        if unused := [place + name for name in grader.graders if name not in used]:
+            self.notes.append(f"Left out, because {where} does not use it: {', '.join(unused)}.")
+        formulas = {name: self.inner(place, name, each) for name, each in grader.graders.items() if name in used}
+        made = replaced(grader.calculate_output, formulas)
+        if len(made) > LONGEST:
+            raise GraderProblem(f"{where}: with the graders inside it, it has more than {LONGEST} characters.")
+        return made
+
+    def inner(self, place: str, name: str, grader: Any) -> str:
+        if isinstance(grader, Multi):
+            self.notes += remarks(place + name, grader)
+            return self.formula(grader, f"{place}{name}.")
+        part = part_of(place + name, grader)
+        own = self.free_name(f"{place}{name}".replace(".", "_"))
+        self.parts[own] = part
+        self.notes += part.notes
+        return own if part.scale == (0.0, 1.0) else on_scale(own, part.scale)
+
+    def free_name(self, wanted: str) -> str:
+        name, number = wanted, 2
+        while name in self.parts:
+            name, number = f"{wanted}_{number}", number + 1
+        return name
 
 
 def on_scale(name: str, scale: tuple[float, float]) -> str:
@@ -147,21 +185,28 @@ def on_scale(name: str, scale: tuple[float, float]) -> str:
     return f"{low:g} + {high - low:g} * {name}" if low else f"{high:g} * {name}"
 
 
-def rescaled(formula: str, scales: dict[str, tuple[float, float]]) -> str:
-    others = {name: scale for name, scale in scales.items() if scale != (0.0, 1.0)}
+def replaced(formula: str, by: dict[str, str]) -> str:
+    """Each name in it by a formula. One that stays as it is keeps its spelling."""
+    others = {name: each for name, each in by.items() if name != each}
     if not others:
         return formula
     tree = ast.parse(formula.strip().replace("^", "**"), mode="eval")
-    return ast.unparse(Scaled(others).visit(tree))
+    return ast.unparse(Replaced(others).visit(tree))
 
 
-class Scaled(ast.NodeTransformer):
-    def __init__(self, scales: dict[str, tuple[float, float]]) -> None:
-        self.scales = scales
+class Replaced(ast.NodeTransformer):
+    def __init__(self, by: dict[str, str]) -> None:
+        self.by = by
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """Of a call only what is in it: a grader may be called max, too."""
+        node.args = [self.visit(argument) for argument in node.args]
+        return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        scale = self.scales.get(node.id)
-        return ast.parse(on_scale(node.id, scale), mode="eval").body if scale else node
+        if node.id not in self.by:
+            return node
+        return ast.parse(self.by[node.id].strip().replace("^", "**"), mode="eval").body
 
 
 @dataclass
@@ -181,14 +226,20 @@ def part_of(name: str, grader: Any) -> PartOf:
         "text_similarity": of_similarity,
         "python": of_python,
         "score_model": of_score_model,
-        "label_model": refused_labels,
+        "label_model": of_label_model,
     }
     part = makers[grader.type](name, grader)
-    if grader.pass_threshold is not None:
-        part.notes.append(f"“{name}”: {WITHOUT_EFFECT['pass_threshold']}.")
-    if ignored := sorted(grader.model_extra or {}):
-        part.notes.append(f"“{name}”: {', '.join(ignored)} has no counterpart here and is left out.")
+    part.notes += remarks(name, grader)
     return part
+
+
+def remarks(name: str, grader: Grader) -> list[str]:
+    found = []
+    if grader.pass_threshold is not None:
+        found.append(f"“{name}”: {WITHOUT_EFFECT['pass_threshold']}.")
+    if ignored := sorted(grader.model_extra or {}):
+        found.append(f"“{name}”: {', '.join(ignored)} has no counterpart here and is left out.")
+    return found
 
 
 def function_named(name: str, needed: str) -> RewardFunction:
@@ -233,7 +284,6 @@ def only_variable(name: str, what: str, template: str) -> str:
 
 
 def of_similarity(name: str, grader: Similarity) -> PartOf:
-    function = function_named(name, "text_similarity")
     if only_variable(name, "input", grader.input) != "sample.output_text":
         raise GraderProblem(
             f"“{name}”: input is {grader.input!r}, but only the whole answer, {ANSWER}, can be compared."
@@ -241,13 +291,18 @@ def of_similarity(name: str, grader: Similarity) -> PartOf:
     source = only_variable(name, "reference", grader.reference)
     if source.startswith("sample."):
         raise GraderProblem(f"“{name}” compares the answer with itself: its reference is {grader.reference!r}.")
-    notes = unavailable_note(name, function)
+    part = of_cosine(name) if grader.evaluation_metric == "cosine" else of_metric(name, grader.evaluation_metric)
     if source != "reference":
         column = source.removeprefix("item.")
-        notes.append(f"“{name}” compares with the row's reference answer: map the column “{column}” as answer.")
-    metric = metric_for(name, grader.evaluation_metric, function)
-    notes.append(f"“{name}”: {metric} is measured by this program, and may differ a little from OpenAI's.")
-    return PartOf(function.name, {"metric": metric, "look_in": "text"}, notes)
+        part.notes.insert(0, f"“{name}” compares with the row's reference answer: map the column “{column}” as answer.")
+    return part
+
+
+def of_metric(name: str, wanted: str) -> PartOf:
+    function = function_named(name, "text_similarity")
+    metric = metric_for(name, wanted, function)
+    note = f"“{name}”: {metric} is measured by this program, and may differ a little from OpenAI's."
+    return PartOf(function.name, {"metric": metric, "look_in": "text"}, [*unavailable_note(name, function), note])
 
 
 def metric_for(name: str, wanted: str, function: RewardFunction) -> str:
@@ -255,35 +310,67 @@ def metric_for(name: str, wanted: str, function: RewardFunction) -> str:
     known = getattr(info.annotation, "__args__", ())
     if wanted in known:
         return wanted
-    raise GraderProblem(f"“{name}”: the metric {wanted!r} is not known here. There are: {', '.join(map(str, known))}.")
+    if wanted == "meteor":
+        raise GraderProblem(
+            f"“{name}”: meteor compares by WordNet's list of English synonyms, which this program does not have. Use"
+            " chrf, which forgives other endings of a word as meteor does, or cosine, which sees synonyms."
+        )
+    raise GraderProblem(
+        f"“{name}”: the metric {wanted!r} is not known here. There are: {', '.join(map(str, known))}, cosine."
+    )
+
+
+def of_cosine(name: str) -> PartOf:
+    """Raises GraderProblem where this machine has nothing to embed texts with."""
+    function = function_named(name, "embedding_similarity")
+    if why := function.unavailable():
+        raise GraderProblem(
+            f"“{name}”: cosine compares embeddings, and this machine can't make any. {why} Or use chrf or rouge_l,"
+            " which compare words."
+        )
+    model = function.parameters.model_fields["model"].default
+    note = (
+        f"“{name}”: OpenAI takes its model text-embedding-3-large. Here it is {model} on this machine, whose values are"
+        " others: look at some answers before you trust a threshold."
+    )
+    return PartOf(function.name, {"look_in": "text"}, [note])
 
 
 def of_score_model(name: str, grader: ScoreModel) -> PartOf:
-    function = function_named(name, "judge_model")
     low, high = grader.range
     if low >= high:
         raise GraderProblem(f"“{name}”: range is {low:g} to {high:g}, and the lower end has to come first.")
-    rubric, template = instructions(name, grader)
+    part = of_judge(name, grader, {"low": low, "high": high})
+    part.scale = (low, high)
     sampling = dict(grader.sampling_params or {})
-    parameters = {
-        "endpoint": OPENAI,
-        "model": grader.model,
-        "rubric": rubric,
-        "template": template,
-        "low": low,
-        "high": high,
-    }
     if (temperature := sampling.pop("temperature", None)) is not None:
-        parameters["temperature"] = temperature
+        part.parameters["temperature"] = temperature
     if tokens := sampling.pop("max_completions_tokens", None) or sampling.pop("max_tokens", None):
-        parameters["max_tokens"] = tokens
-    notes = [f"“{name}” asks {grader.model} at {OPENAI}: a grader names no endpoint. Change it for another service."]
+        part.parameters["max_tokens"] = tokens
     if sampling:
-        notes.append(f"“{name}”: {', '.join(sorted(sampling))} has no counterpart here and is left out.")
-    return PartOf(function.name, parameters, notes + unavailable_note(name, function), (low, high))
+        part.notes.append(f"“{name}”: {', '.join(sorted(sampling))} has no counterpart here and is left out.")
+    return part
 
 
-def instructions(name: str, grader: ScoreModel) -> tuple[str, str]:
+def of_label_model(name: str, grader: LabelModel) -> PartOf:
+    labels, passing = list(dict.fromkeys(grader.labels)), list(dict.fromkeys(grader.passing_labels))
+    if unknown := [label for label in passing if label not in labels]:
+        raise GraderProblem(f"“{name}”: passing_labels names {', '.join(unknown)[:80]}, which labels does not.")
+    if not passing or len(passing) == len(labels):
+        which = "all" if passing else "none"
+        raise GraderProblem(f"“{name}”: {which} of its labels pass, so every answer would get the same score.")
+    return of_judge(name, grader, {"labels": labels, "passing_labels": passing})
+
+
+def of_judge(name: str, grader: ScoreModel | LabelModel, scale: dict[str, Any]) -> PartOf:
+    function = function_named(name, "judge_model")
+    rubric, template = instructions(name, grader)
+    asked = {"endpoint": OPENAI, "model": grader.model, "rubric": rubric, "template": template}
+    note = f"“{name}” asks {grader.model} at {OPENAI}: a grader names no endpoint. Change it for another service."
+    return PartOf(function.name, asked | scale, [note, *unavailable_note(name, function)])
+
+
+def instructions(name: str, grader: ScoreModel | LabelModel) -> tuple[str, str]:
     """(rubric, what the judge sees): system and developer messages are the rubric, the others what is graded."""
     given = [Message(content=grader.input)] if isinstance(grader.input, str) else grader.input
     told = [text_of(name, each) for each in given if each.role in ("system", "developer")]
@@ -338,12 +425,6 @@ def text_of(name: str, message: Message) -> str:
     return content
 
 
-def refused_labels(name: str, grader: LabelModel) -> PartOf:
-    raise GraderProblem(
-        f"“{name}” is a label_model: it sorts answers, and gives no score. Write it as a score_model with a range."
-    )
-
-
 # Python. The sandbox calls OpenAI's grade(sample, item) and functions for TRL as they are.
 
 
@@ -380,7 +461,8 @@ def from_python(source: str) -> Translated:
     name = function_that_scores(source)
     function = function_named(name, "custom_python")
     part = PartOf(function.name, {"code": source})
-    made = Translated({"parts": [part.json(name[:80])]}, [RANGE_NOTE, *unavailable_note(name, function)])
+    notes = [RANGE_NOTE, *trainer_notes(name, source), *unavailable_note(name, function)]
+    made = Translated({"parts": [part.json(name[:80])]}, notes)
     try:
         Composition.model_validate(made.definition)
     except ValidationError as error:
@@ -401,3 +483,28 @@ def function_that_scores(source: str) -> str:
             f"The pasted code defines {', '.join(names)}, and none is called reward: rename the one that scores."
         )
     return (named or names)[0]
+
+
+# What TRL hands to a reward function and no scoring outside of its trainer has.
+OF_TRAINER = ("completion_ids", "prompt_ids", "trainer_state", "log_extra", "log_metric", "environments")
+NONE_NOTE = (
+    "Where it returns None, the answer is left out of training, and the page says why. In TRL only this function would"
+    " be left out: return a number for every answer that other parts should still count for."
+)
+
+
+def trainer_notes(name: str, source: str) -> list[str]:
+    """Raises GraderProblem if the function can't be called without TRL's trainer."""
+    tree = parsed_python("The pasted code", source)
+    scoring = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    given = scoring.args
+    named = [each.arg for each in given.posonlyargs + given.args]
+    required = named[: len(named) - len(given.defaults)]
+    required += [each.arg for each, default in zip(given.kwonlyargs, given.kw_defaults, strict=True) if default is None]
+    if missing := [each for each in required if each in OF_TRAINER]:
+        raise GraderProblem(
+            f"{name} asks for {', '.join(missing)}, which only TRL's trainer has. Here it gets prompts, completions and"
+            " the dataset's columns: remove the argument, or give it a default."
+        )
+    says_none = any(isinstance(node, ast.Constant) and node.value is None for node in ast.walk(scoring))
+    return [NONE_NOTE] if says_none else []

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from rewards import exchange, graders
 from rewards.composition import Composition
 from rewards.exchange import ImportProblem
-from rewards.functions import custom, similarity  # noqa: F401
+from rewards.functions import custom, embedding, similarity  # noqa: F401
 from rewards.functions.templated import NoVariable, columns_in, variables
 from rewards.graders import GraderProblem
 from rewards.registry import REGISTRY, Sample
@@ -35,6 +35,17 @@ SCORE = {
         {"role": "developer", "content": "Give points for a friendly tone."},
         {"role": "user", "content": "Question: {{item.question}}\nReply: {{sample.output_text}}"},
     ],
+}
+LABEL = {
+    "type": "label_model",
+    "name": "Kind",
+    "model": "gpt-4o-mini",
+    "input": [
+        {"role": "developer", "content": "Which tone has the reply?"},
+        {"role": "user", "content": "{{sample.output_text}}"},
+    ],
+    "labels": ["kind", "neutral", "rude"],
+    "passing_labels": ["kind", "neutral"],
 }
 PYTHON = {
     "type": "python",
@@ -146,9 +157,53 @@ class TestMulti:
         with pytest.raises(GraderProblem, match="calculate_output: The formula names town"):
             imported(MULTI | {"calculate_output": "town"})
 
-    def test_a_multi_inside_a_multi_is_refused(self):
-        with pytest.raises(GraderProblem, match=r"graders.inner"):
-            imported(MULTI | {"graders": {"inner": MULTI}})
+    def test_a_multi_inside_a_multi_becomes_its_formula_in_brackets(self):
+        inner = MULTI | {"calculate_output": "city + why"}
+        grader = MULTI | {"graders": {"inner": inner, "city": CHECK}, "calculate_output": "0.25 * inner + city ^ 2"}
+        composition, notes = imported(grader)
+        assert [part.name for part in composition.parts] == ["inner_city", "inner_why", "city"]
+        assert composition.formula == "0.25 * (inner_city + inner_why) + city ** 2"
+        assert notes == []
+        assert total(grader, "Paris", city="Paris") == 1.25
+        assert total(grader, "Lyon because I say so", city="Paris") == 0.25
+
+    def test_a_multi_inside_may_be_used_twice_and_names_never_meet(self):
+        grader = {
+            "type": "multi",
+            "graders": {"a": {"type": "multi", "graders": {"b": CHECK}, "calculate_output": "b"}, "a_b": LIKE},
+            "calculate_output": "max(a, a / 2, a_b)",
+        }
+        composition, _ = imported(grader)
+        assert [part.name for part in composition.parts] == ["a_b", "a_b_2"]
+        assert composition.formula == "max(a_b, a_b / 2, a_b_2)"
+        assert total(grader, "because", city="Paris") == total(grader, "Paris", city="Paris") == 1.0
+
+    def test_a_multi_inside_that_is_wrong_is_named_with_its_place(self):
+        inner = MULTI | {"calculate_output": "town"}
+        outer = MULTI | {"graders": {"inner": inner}, "calculate_output": "inner"}
+        with pytest.raises(GraderProblem, match=r"graders.inner.calculate_output: The formula names town"):
+            imported(outer)
+        with pytest.raises(GraderProblem, match=r"“inner\.why”"):
+            wrong = MULTI | {"graders": {"city": CHECK, "why": LIKE | {"input": "{{sample.choices}}"}}}
+            imported(outer | {"graders": {"inner": wrong}})
+
+    def test_what_is_left_out_of_a_multi_inside_is_told_with_its_place(self):
+        inner = MULTI | {"calculate_output": "city", "pass_threshold": 0.5}
+        _, notes = imported(MULTI | {"graders": {"inner": inner}, "calculate_output": "inner"})
+        assert notes[0].startswith("“inner”: pass_threshold only says")
+        assert notes[1] == "Left out, because graders.inner.calculate_output does not use it: inner.why."
+
+    def test_multis_that_grow_without_end_are_refused(self):
+        deep = MULTI
+        for _ in range(12):
+            deep = {"type": "multi", "graders": {"x": deep}, "calculate_output": "x"}
+        with pytest.raises(GraderProblem, match="nested deeper than 10 levels"):
+            imported(deep)
+        wide = CHECK
+        for _ in range(9):
+            wide = {"type": "multi", "graders": {"x": wide}, "calculate_output": " + ".join("x" * 10)}
+        with pytest.raises(GraderProblem, match="more than 2000 characters"):
+            imported(wide)
 
     def test_a_wrong_grader_inside_is_named(self):
         with pytest.raises(GraderProblem, match="“why”"):
@@ -157,10 +212,12 @@ class TestMulti:
             imported(MULTI | {"graders": {"city": CHECK, "why": LIKE | {"operation": "is"}}})
 
     def test_a_range_other_than_0_to_1_is_brought_back_in_the_formula(self):
-        formula = graders.rescaled("0.5 * tone + city ^ 2", {"tone": (1.0, 7.0), "city": (0.0, 1.0)})
-        composition = Composition.model_validate(
-            {"parts": [{"name": n, "function": "length"} for n in ("tone", "city")], "formula": formula}
-        )
+        grader = {
+            "type": "multi",
+            "graders": {"tone": SCORE | {"range": [1, 7]}, "city": CHECK},
+            "calculate_output": "0.5 * tone + city ^ 2",
+        }
+        composition, _ = imported(grader)
         assert composition._formula.value({"tone": 0.5, "city": 1.0}) == 0.5 * 4 + 1
 
 
@@ -184,7 +241,8 @@ class TestTextSimilarity:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"evaluation_metric": "meteor"}, "the metric 'meteor' is not known here. There are: rouge_l"),
+            ({"evaluation_metric": "levenshtein"}, "the metric 'levenshtein' is not known here. There are: rouge_l"),
+            ({"evaluation_metric": "meteor"}, "WordNet's list of English synonyms, which this program does not have"),
             ({"input": "So: {{sample.output_text}}"}, "has to be a single variable"),
             ({"input": "{{item.question}}"}, "only the whole answer"),
             ({"input": "{{sample.output_json.a}}"}, "only the whole answer"),
@@ -197,6 +255,28 @@ class TestTextSimilarity:
         with pytest.raises(GraderProblem, match="“Close”") as refused:
             imported(SIMILAR | change)
         assert message in str(refused.value)
+
+
+class TestCosine:
+    @pytest.fixture(autouse=True)
+    def with_the_package(self, monkeypatch):
+        monkeypatch.setattr(embedding, "PACKAGE", "json")
+
+    def test_it_compares_embeddings_of_the_whole_answer_and_says_that_the_model_is_another(self):
+        composition, notes = imported(SIMILAR | {"evaluation_metric": "cosine"})
+        part = composition.parts[0]
+        assert (part.function, part.parameters) == ("embedding_similarity", {"look_in": "text"})
+        assert "text-embedding-3-large" in notes[1] and part.parsed.model in notes[1]
+        assert "map the column “summary” as answer" in notes[0]
+
+    def test_without_the_package_it_is_refused_with_the_way_to_get_it(self, monkeypatch):
+        monkeypatch.setattr(embedding, "PACKAGE", "no_such_package")
+        with pytest.raises(GraderProblem, match=r"“Close”: cosine .* pip install sentence-transformers"):
+            imported(SIMILAR | {"evaluation_metric": "cosine"})
+
+    def test_what_can_not_be_compared_is_refused_as_for_words(self):
+        with pytest.raises(GraderProblem, match="only the whole answer"):
+            imported(SIMILAR | {"evaluation_metric": "cosine", "input": "{{item.question}}"})
 
 
 class TestScoreModel:
@@ -250,11 +330,38 @@ class TestScoreModel:
         assert imported(SCORE | {"input": pieces})[0].parts[0].parsed.rubric.startswith("Is it polite?")
 
 
-class TestOthers:
-    def test_a_label_model_is_refused_with_the_way_out(self):
-        with pytest.raises(GraderProblem, match="Write it as a score_model"):
-            imported({"type": "label_model", "name": "Kind", "labels": ["a"], "passing_labels": ["a"]})
+class TestLabelModel:
+    def test_it_becomes_a_judge_that_chooses_one_of_its_labels(self):
+        composition, notes = imported(LABEL)
+        given = composition.parts[0].parsed
+        assert composition.parts[0].function == "judge_model"
+        assert (given.endpoint, given.model) == ("https://api.openai.com/v1", "gpt-4o-mini")
+        assert (given.labels, given.passing_labels) == (["kind", "neutral", "rude"], ["kind", "neutral"])
+        assert given.rubric == "Which tone has the reply?"
+        assert given.template == "{response}"
+        assert composition.formula == "" and "names no endpoint" in notes[0]
 
+    def test_inside_a_multi_it_is_a_name_of_the_formula(self):
+        grader = {"type": "multi", "graders": {"tone": LABEL, "city": CHECK}, "calculate_output": "tone * city"}
+        assert imported(grader)[0].formula == "tone * city"
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"passing_labels": ["nice"]}, "“Kind”: passing_labels names nice, which labels does not"),
+            ({"passing_labels": []}, "“Kind”: none of its labels pass"),
+            ({"passing_labels": ["kind", "neutral", "rude"]}, "“Kind”: all of its labels pass"),
+            ({"input": [{"role": "user", "content": "{{sample.output_json.a}}"}]}, "“Kind”"),
+            ({"labels": "kind"}, "label_model.labels"),
+            ({"labels": [" kind", "rude"], "passing_labels": ["rude"]}, "without spaces around it"),
+        ],
+    )
+    def test_labels_that_can_not_tell_answers_apart_are_refused_by_name(self, change, message):
+        with pytest.raises(GraderProblem, match=message):
+            imported(LABEL | change)
+
+
+class TestOthers:
     def test_a_grader_in_a_request_for_a_run_is_found(self):
         made = graders.translated({"grader": CHECK, "model_sample": "x"})
         assert made.definition["parts"][0]["name"] == "Right city"
@@ -337,6 +444,28 @@ class TestPython:
         )
         made = exchange.read(source)
         assert run(made.definition, ["please", "no"]) == [1.0, 0.0]
+        assert not any("None" in note for note in made.notes)
+
+    def test_one_that_sometimes_returns_none_leaves_that_answer_out_and_says_so(self):
+        source = (
+            "def maths_only(prompts, completions, task, **kwargs):\n"
+            "    return [float('4' in c[0]['content']) if t == 'maths' else None for c, t in zip(completions, task)]\n"
+        )
+        made = exchange.read(source)
+        assert any("Where it returns None, the answer is left out" in note for note in made.notes)
+        samples = [Sample("2 + 2?", "4", None, {"task": task}) for task in ("maths", "poem")]
+        first, second = Composition.model_validate(made.definition).score_all(samples)
+        assert first.total == 1.0
+        assert second.total is None and "no value" in second.errors["maths_only"]
+
+    def test_arguments_that_only_the_trainer_has_are_refused_unless_they_have_a_default(self):
+        for arguments in ("completions, completion_ids", "completions, *, log_metric"):
+            with pytest.raises(ImportProblem, match="which only TRL's trainer has"):
+                exchange.read(f"def reward({arguments}):\n    return [1.0] * len(completions)\n")
+        made = exchange.read(
+            "def reward(completions, trainer_state=None, **kwargs):\n    return [1.0] * len(completions)\n"
+        )
+        assert run(made.definition, ["a"]) == [1.0]
 
     @pytest.mark.parametrize(
         ("source", "message"),

@@ -173,7 +173,7 @@ class TestImporting:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ({"type": "label_model", "name": "x"}, "“x” is a label_model"),
+            ({"type": "label_model", "name": "x"}, "label_model.model: Field required"),
             ({"a": 1}, "none of the kinds"),
             ("{", "Line 1, column 2"),
             ({"parts": [{"name": "a", "function": "gone"}]}, "parts.0: There is no reward function"),
