@@ -124,6 +124,15 @@ class TestDetail:
         assert "in order" in page and "not in order" not in page
         assert "list of all answers" in page
 
+    def test_the_test_bench_opens_with_the_preset_chosen(self, viewer_client, owner_client, math, own):
+        bench = f"{reverse('rewards:bench')}?preset={own.pk}"
+        for page in (viewer_client.get(url("detail", own)), owner_client.get(url("edit", own))):
+            assert f'href="{bench}"' in page.content.decode().split("<main")[1].split("</header>")[0]
+        assert f'<option value="{own.pk}" selected>' in viewer_client.get(bench).content.decode()
+        assert (
+            reverse("rewards:bench") not in owner_client.get(reverse("rewards:new")).content.decode().split("<main")[1]
+        )
+
     def test_a_gameable_preset_warns(self, viewer_client):
         preset = RewardPreset.objects.get(slug="format-only")
         assert "by form alone" in viewer_client.get(url("detail", preset)).content.decode()
