@@ -238,6 +238,8 @@ ICONS_DIR = NODE_MODULES / "@tabler" / "icons" / "icons" / "outline"
 VENDOR_FILES = {
     "vendor/tabler.css": NODE_MODULES / "@tabler" / "core" / "dist" / "css" / "tabler.min.css",
     "vendor/tabler.js": NODE_MODULES / "@tabler" / "core" / "dist" / "js" / "tabler.esm.min.js",
+    "vendor/highlight.js": NODE_MODULES / "@highlightjs" / "cdn-assets" / "es" / "core.min.js",
+    "vendor/highlight-python.js": NODE_MODULES / "@highlightjs" / "cdn-assets" / "es" / "languages" / "python.min.js",
     "vendor/htmx.js": NODE_MODULES / "htmx.org" / "dist" / "htmx.min.js",
     "vendor/katex.js": NODE_MODULES / "katex" / "dist" / "katex.mjs",
     "vendor/tus.js": NODE_MODULES / "tus-js-client" / "dist" / "tus.min.js",

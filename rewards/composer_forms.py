@@ -19,7 +19,8 @@ from accounts.models import Team
 from rewards import presets
 from rewards.composition import Composition, Part
 from rewards.exchange import Imported, ImportProblem, golden_of
-from rewards.forms import LONGEST_TEXT, MARKER_LABELS, Text, field_for, style
+from rewards.forms import LONGEST_TEXT, MARKER_LABELS, CodeArea, Text, field_for, style
+from rewards.functions import custom
 from rewards.library.cases import MARKERS
 from rewards.models import RewardPreset
 from rewards.outside import SampleRow
@@ -97,7 +98,13 @@ class HeadForm(forms.Form):
 
 
 class PartForm(forms.Form):
-    """One part: its own fields, and those of its function's parameters. `part` is there once the form is valid."""
+    """One part: its own fields, and those of its function's parameters. `part` is there once the form is valid.
+
+    `failed`: why its function could not judge the row that was scored.
+    """
+
+    failed = ""
+    code_examples = custom.EXAMPLES
 
     name = forms.CharField(label="Name", max_length=80)
     weight = forms.FloatField(
@@ -116,6 +123,8 @@ class PartForm(forms.Form):
         for name in ("gate", "clip_low", "clip_high"):
             self.fields[name].widget.attrs["placeholder"] = "none"
         styled(self)
+        if self.code_name:
+            self.fields[self.code_name].widget.attrs["aria-describedby"] += f" code-said-{key}"
 
     @property
     def parameter_names(self) -> list[str]:
@@ -128,6 +137,16 @@ class PartForm(forms.Form):
     @property
     def parameter_fields(self) -> list[forms.BoundField]:
         return [self[PARAMETER + name] for name in self.parameter_names]
+
+    @property
+    def code_name(self) -> str:
+        """The field that holds code."""
+        return next((name for name, field in self.fields.items() if isinstance(field.widget, CodeArea)), "")
+
+    @property
+    def code_line(self) -> int | None:
+        """The line of the code that is to blame."""
+        return custom.line_in(" ".join(map(str, self.errors.get(self.code_name, []))) or self.failed)
 
     @property
     def unavailable(self) -> str:

@@ -192,6 +192,8 @@ def scored(composer: Composer, ask: bool) -> dict[str, Any]:
     context |= {"weights": sum(part.weight for part in composition.parts)}
     if composer.sample.is_valid():
         result, waiting = describe.scored(composition, composer.sample.sample(), ask)
+        for form, part in zip(composer.parts, composition.parts, strict=True):
+            form.failed = result.errors.get(part.name, "")
         context |= {"result": result, "waiting": waiting, "scores": describe.part_scores(composition, result)}
     return context
 

@@ -115,6 +115,12 @@ class JsonField(forms.JSONField):
         return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
+class CodeArea(forms.Textarea):
+    """A text area that the page makes an editor of."""
+
+    is_code = True
+
+
 # Parameters of these names hold more than a line, and are read by machines or graders.
 LONG_NAMES = ("code", "schema", "schema_text", "rubric", "template")
 
@@ -149,9 +155,13 @@ def field_for(name: str, info: FieldInfo, value: Any) -> forms.Field:
 def _text(name: str, info: FieldInfo, shared: dict[str, Any]) -> Text:
     shared["required"] = bool(info.is_required()) or any(getattr(rule, "min_length", 0) for rule in info.metadata)
     extra = info.json_schema_extra
-    if name in LONG_NAMES or (isinstance(extra, dict) and extra.get("multiline")):
-        rows = 12 if name == "code" else 5
-        shared["widget"] = forms.Textarea({"rows": rows, "data-mono": "", "spellcheck": "false"})
+    extra = extra if isinstance(extra, dict) else {}
+    plain = {"data-mono": "", "spellcheck": "false"}
+    if extra.get("code"):
+        off = dict.fromkeys(("autocapitalize", "autocomplete", "autocorrect"), "off")
+        shared["widget"] = CodeArea({"rows": 12, "wrap": "off", **plain, **off})
+    elif name in LONG_NAMES or extra.get("multiline"):
+        shared["widget"] = forms.Textarea({"rows": 12 if name == "code" else 5, **plain})
     return Text(**shared, strip=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Self
@@ -19,11 +20,53 @@ TEMPLATE = """def reward(completions, reference, **columns):
 """
 
 
+# To begin with: (what it shows, the code). Each runs as it is.
+EXAMPLES = (
+    ("All answers at once: does each contain its reference?", TEMPLATE),
+    (
+        "One answer at a time: how close is the last number?",
+        """import re
+
+
+def reward(response, reference):
+    numbers = re.findall(r"-?\\d+(?:\\.\\d+)?", response)
+    if not numbers:
+        return 0.0
+    return 1 / (1 + abs(float(numbers[-1]) - float(reference)))
+""",
+    ),
+    (
+        "As TRL gives it: answers as messages, and a column of the dataset if there is one",
+        """def polite_reward(prompts, completions, level=None, **kwargs):
+    texts = [completion[0]["content"].lower() for completion in completions]
+    return [0.5 * ("please" in text) + 0.5 * ("thank" in text) for text in texts]
+""",
+    ),
+    (
+        "As OpenAI's Python grader: a sample and its row",
+        """def grade(sample, item):
+    found = sample["output_json"]
+    answer = found.get("answer") if isinstance(found, dict) else sample["output_text"]
+    return float(str(answer).strip() == item["reference"])
+""",
+    ),
+)
+# In what Python says of code that it can't read, and in what the sandbox says of code that failed.
+LINE = re.compile(r"\bLine (\d+) is no Python|\(line (\d+)\)")
+
+
+def line_in(problem: str) -> int | None:
+    """The line of the code that a message is about."""
+    found = LINE.findall(problem)
+    return int(found[-1][0] or found[-1][1]) if found else None
+
+
 class CustomPython(Parameters):
     code: str = Field(
         TEMPLATE,
         max_length=LONGEST_CODE,
         title="Code",
+        json_schema_extra={"code": "python"},
         description="reward(completions, **columns) gives a number for each completion. reference, instruction and"
         " the dataset's columns are lists. Functions for TRL, and OpenAI's grade(sample, item), work as they are.",
     )

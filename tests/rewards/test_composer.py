@@ -16,6 +16,7 @@ from rewards import presets
 from rewards.composer_forms import Composer, as_posted
 from rewards.exchange import Imported
 from rewards.forms import field_for
+from rewards.functions import custom
 from rewards.library.cases import MARKERS
 from rewards.models import RewardPreset
 from rewards.registry import REGISTRY, Parameters, Score, batch_reward_function
@@ -356,6 +357,36 @@ class TestLive:
         owner_client.get(reverse("rewards:edit", args=[own.pk]))
         owner_client.post(NEW, posted({"name": "judge", "function": "costly"}))
         assert asked == []
+
+
+class TestCode:
+    CODE = "def reward(completions, **columns):\n    return [columns['unit']]\n"
+
+    def part(self, code=CODE):
+        return {"name": "own", "function": "custom_python", "parameters": {"code": code}}
+
+    def test_the_editor_has_its_signature_examples_and_place_for_an_error(self, owner_client):
+        page = page_of(owner_client.post(PARTS, posted(ANSWER, self.part()), **HTMX))
+        assert page.count("data-code-editor") == 1 and 'data-problem="code-said-1"' in page
+        assert 'aria-describedby="error-1-parameter-code code-said-1"' in page
+        assert "reward(completions, **columns)" in page
+        for title, code in custom.EXAMPLES:
+            assert escape(title) in page and escape(code) in page
+
+    def test_the_line_that_python_can_not_read_is_told_at_once(self, owner_client):
+        broken = posted(self.part()) | {"0-parameter-code": "def reward(completions):\n    return [\n"}
+        page = page_of(owner_client.post(LIVE, broken, **HTMX))
+        assert 'id="code-said-0" data-line="2" hx-swap-oob="true"></p>' in page
+        assert "Line 2 is no Python" in page
+
+    def test_the_line_that_failed_is_told_when_somebody_asked_for_the_score(self, owner_client):
+        assert 'id="code-said-0" data-line=""' in page_of(owner_client.post(LIVE, posted(self.part()), **HTMX))
+        page = page_of(owner_client.post(LIVE, posted(self.part(), do="score"), **HTMX))
+        assert 'id="code-said-0" data-line="2"' in page and text_of(page).count("KeyError: &#x27;unit&#x27;") == 2
+
+    def test_code_that_works_has_no_wrong_line(self, owner_client):
+        page = page_of(owner_client.post(LIVE, posted(self.part(custom.TEMPLATE), do="score"), **HTMX))
+        assert 'id="code-said-0" data-line="" hx-swap-oob="true"></p>' in page
 
 
 class TestRows:

@@ -78,6 +78,45 @@ def test_a_range_that_is_none_is_refused():
         made(LENGTHS, lowest=1, highest=1)
 
 
+# What stands beside the editor
+
+
+@pytest.mark.parametrize(
+    ("place", "right", "wrong"),
+    [
+        (0, "It is 5.", "It is 6."),
+        (1, "It is 5.", "It is 6."),
+        (2, "Please, and thank you.", "No."),
+        (3, '{"answer": 5}', '{"answer": 6}'),
+    ],
+)
+def test_each_example_runs_as_it_is_and_tells_right_from_wrong(place, right, wrong):
+    good, bad = scores(custom.EXAMPLES[place][1], right, wrong)
+    assert good == 1.0 and 0 <= bad < 1, (good, bad)
+
+
+def test_every_example_has_its_test():
+    assert len(custom.EXAMPLES) == 4
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("def reward(completions, **c):\n    x = 1\n    raise KeyError('(line 9)')", 3),
+        ("import re\n\nreward_of = 1 / 0\ndef reward(completions, **c): return [1.0]", 3),
+        ("def reward(completions, **c): return [2.0]", None),
+    ],
+)
+def test_the_line_that_failed_is_known_from_what_the_sandbox_says(code, line):
+    assert custom.line_in(scores(code, "5")[0]) == line
+
+
+def test_the_line_that_is_no_python_is_known_from_what_is_said_of_it():
+    with pytest.raises(ValidationError) as refused:
+        made("def reward(completions):\n    return [\n")
+    assert custom.line_in(str(refused.value)) == 2
+
+
 # Errors are not zeros
 
 
