@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 from tests.e2e.app import App
 from tests.e2e.conftest import PASSWORD
@@ -190,3 +190,256 @@ def test_a_reward_is_composed_without_scripts_too(app: App, composer: Page) -> N
     page.get_by_role("button", name="Create reward").click()
     expect(page.get_by_text("Total = 1 × exact_match + 0.25 × length")).to_be_visible()
     context.close()
+
+
+# What is typed while an answer is on its way
+
+
+class Held:
+    """Requests for a path wait until they are let go."""
+
+    def __init__(self, page: Page, path: str) -> None:
+        self.page, self.waiting, self.open = page, list[Route](), False
+        page.route(f"**{path}", lambda route: route.continue_() if self.open else self.waiting.append(route))
+
+    def asked(self, count: int = 1) -> None:
+        for _ in range(200):
+            if len(self.waiting) >= count:
+                break
+            self.page.wait_for_timeout(50)
+        assert len(self.waiting) == count
+
+    def let_go(self) -> None:
+        self.open = True
+        for route in self.waiting:
+            route.continue_()
+
+
+def test_text_typed_while_a_part_is_added_stays_with_its_caret(app: App, composer: Page) -> None:
+    page = composer
+    add(page, "Length")
+    add(page, "Custom Python")
+    held = Held(page, "/rewards/compose/parts/")
+    page.get_by_role("button", name="Add Exact match").click()
+    held.asked()
+    page.locator("#id_0-weight").fill("7")
+    page.locator("#id_0-parameter-unit").select_option("characters")
+    page.locator("#id_1-parameter-judges_answer").check()
+    code = page.locator("#id_1-parameter-code")
+    code.fill("def reward(completions): return 12")
+    for _ in range(2):
+        code.press("ArrowLeft")
+    held.let_go()
+    expect(page.locator("[data-part]")).to_have_count(3)
+    expect(page.locator("#id_0-weight")).to_have_value("7")
+    expect(page.locator("#id_0-parameter-unit")).to_have_value("characters")
+    expect(page.locator("#id_1-parameter-judges_answer")).to_be_checked()
+    expect(code).to_be_focused()
+    page.keyboard.type("3")
+    expect(code).to_have_value("def reward(completions): return 312")
+    expect(page.locator("#part-1 .code-shown .hljs-number")).to_have_text("312")
+
+
+def test_text_typed_while_a_part_moves_is_removed_or_a_row_comes_stays(app: App, composer: Page) -> None:
+    page = composer
+    add(page, "Length")
+    add(page, "Exact match")
+    held = Held(page, "/rewards/compose/parts/")
+    page.get_by_role("button", name="Move Exact match up").click()
+    held.asked()
+    page.locator("#id_0-parameter-longest").fill("77")
+    held.let_go()
+    expect(page.locator("[data-part]").first).to_have_id("part-1")
+    expect(page.locator("#id_0-parameter-longest")).to_have_value("77")
+    held = Held(page, "/rewards/compose/parts/")
+    page.get_by_role("button", name="Remove Length").click()
+    held.asked()
+    page.locator("#id_0-parameter-longest").fill("78")
+    held.let_go()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#id_0-parameter-longest")).to_have_value("78")
+
+
+def test_text_typed_while_a_row_is_on_its_way_stays(app: App, composer: Page) -> None:
+    page = composer
+    body = {"task": "basic_arithmetic", "seed": 2, "size": 20, "name": "Sums"}
+    made = page.request.post(f"{app.url}/api/datasets/generate", data=body, headers={"Authorization": basic()})
+    assert made.status == 201, made.text()
+    page.reload()
+    held = Held(page, "/rewards/compose/sample/")
+    page.get_by_label("Row of").select_option(label="Sums, version 1")
+    held.asked()
+    page.get_by_label("Answer of the model").fill("My own answer")
+    held.let_go()
+    expect(page.get_by_label("Question")).not_to_have_value("")
+    expect(page.get_by_label("Answer of the model")).to_have_value("My own answer")
+
+
+def test_buttons_pressed_faster_than_the_answers_come_all_count(app: App, composer: Page) -> None:
+    page = composer
+    add(page, "Length")
+    held = Held(page, "/rewards/compose/parts/")
+    page.get_by_role("button", name="Add Exact match").click()
+    held.asked()
+    page.get_by_role("button", name="Add Custom Python").click()
+    page.get_by_role("button", name="Remove Length").click()
+    held.asked(1)
+    held.let_go()
+    expect(page.locator("[data-part] h2")).to_have_text(["Exact match", "Custom Python"])
+
+
+def test_after_a_failed_answer_the_page_goes_on(app: App, composer: Page) -> None:
+    page = composer
+    page.route("**/rewards/compose/parts/", lambda route: route.abort())
+    page.get_by_role("button", name="Add Length", exact=True).click()
+    page.wait_for_timeout(300)
+    page.unroute("**/rewards/compose/parts/")
+    add(page, "Exact match")
+
+
+# Code
+
+
+CODE = "#id_0-parameter-code"
+
+
+def colours(page: Page) -> list[str]:
+    return page.locator(".code-shown .hljs-keyword").all_inner_texts()
+
+
+def test_code_is_coloured_numbered_and_indented_as_it_is_typed(app: App, composer: Page) -> None:
+    page = composer
+    problems = problems_of(page)
+    add(page, "Custom Python")
+    code = page.locator(CODE)
+    assert "def" in colours(page)
+    code.fill("")
+    code.press_sequentially("def reward(completions, **columns):")
+    code.press("Enter")
+    code.press_sequentially("if True:")
+    code.press("Enter")
+    code.press_sequentially("return [1.0]")
+    expect(code).to_have_value("def reward(completions, **columns):\n    if True:\n        return [1.0]")
+    assert colours(page) == ["def", "if", "return"]
+    expect(page.locator(".code-numbers span")).to_have_text(["1", "2", "3"])
+    code.press("Enter")
+    code.press("Backspace")
+    expect(code).to_have_value(re.compile(r"\[1\.0\]\n    $"))
+    same_place(page)
+    assert not problems
+
+
+def same_place(page: Page) -> None:
+    """What is drawn lies below what is typed, to the pixel, also where lines are long."""
+    page.locator(CODE).fill("x = 1\n" + "a" * 300 + "\n")
+    widths = page.evaluate(
+        """(name) => {
+            const area = document.querySelector(name), shown = area.parentElement.querySelector(".code-shown");
+            const box = (each) => each.getBoundingClientRect();
+            const style = (each) => ["fontFamily", "fontSize", "lineHeight", "paddingLeft", "paddingTop", "tabSize"]
+                .map((rule) => getComputedStyle(each)[rule]).join();
+            return [box(area).x - box(shown).x, box(area).y - box(shown).y, box(area).width - box(shown).width,
+                    area.scrollWidth - area.clientWidth, style(area) === style(shown)];
+        }""",
+        CODE,
+    )
+    assert widths == [0, 0, 0, 0, True]
+
+
+def test_lines_are_indented_by_tab_undone_and_left_after_escape(app: App, composer: Page) -> None:
+    page = composer
+    add(page, "Custom Python")
+    code = page.locator(CODE)
+    code.fill("a\nb\n\nc")
+    code.press("ControlOrMeta+a")
+    code.press("Tab")
+    expect(code).to_have_value("    a\n    b\n\n    c")
+    code.press("Shift+Tab")
+    expect(code).to_have_value("a\nb\n\nc")
+    code.press("ControlOrMeta+End")
+    code.press("Tab")
+    expect(code).to_have_value("a\nb\n\nc   ")
+    code.press("Shift+Tab")
+    expect(code).to_have_value("a\nb\n\nc   ")
+    code.press("ControlOrMeta+z")
+    expect(code).to_have_value("a\nb\n\nc")
+    code.press("Escape")
+    code.press("Tab")
+    expect(code).not_to_be_focused()
+    expect(code).to_have_value("a\nb\n\nc")
+    code.focus()
+    code.press("Escape")
+    code.press("Shift+Tab")
+    expect(code).not_to_be_focused()
+
+
+def wrong_lines(page: Page) -> list[str]:
+    return page.locator(".code-numbers .is-wrong").all_inner_texts()
+
+
+def test_the_line_that_is_wrong_or_that_failed_is_marked(app: App, composer: Page) -> None:
+    page = composer
+    add(page, "Custom Python")
+    code = page.locator(CODE)
+    code.fill("def reward(completions, **columns):\n    return [\n")
+    expect(page.locator("#error-0-parameter-code")).to_contain_text("Line 2 is no Python")
+    expect(page.locator(".code-numbers .is-wrong")).to_have_text("2")
+    expect(code).to_have_attribute("aria-invalid", "true")
+    code.fill("def reward(completions, **columns):\n    x = 1\n    return [columns['unit']]\n")
+    expect(page.locator(".code-numbers .is-wrong")).to_have_count(0)
+    # At once, before what was typed is scored by itself: this answer must not replace that of the button.
+    page.get_by_role("button", name="Score now").click()
+    expect(page.locator("#code-said-0")).to_contain_text("KeyError: 'unit'")
+    assert wrong_lines(page) == ["3"]
+    page.wait_for_timeout(1200)
+    assert wrong_lines(page) == ["3"]
+    marked, number = (page.locator(name).bounding_box() for name in (".code-marked span", ".code-numbers .is-wrong"))
+    assert marked and number and marked["y"] == number["y"] and marked["height"] == number["height"]
+
+
+def test_an_example_replaces_the_code_and_undo_brings_it_back(app: App, composer: Page) -> None:
+    page = composer
+    add(page, "Custom Python")
+    code = page.locator(CODE)
+    code.fill("def reward(completions): return mine")
+    page.get_by_text("How the function is called").click()
+    page.get_by_role("button", name="Use this: As OpenAI's Python grader").click()
+    expect(code).to_have_value(re.compile(r"^def grade\(sample, item\):"))
+    code.press("ControlOrMeta+z")
+    expect(code).to_have_value("def reward(completions): return mine")
+
+
+# On a phone
+
+
+def test_on_a_phone_the_score_stays_in_sight_and_hides_no_field(app: App, composer: Page) -> None:
+    page = composer
+    page.emulate_media(reduced_motion="reduce")
+    page.set_viewport_size({"width": 390, "height": 800})
+    add(page, "Exact match")
+    short, live = page.locator("#score-short"), page.locator("#live")
+    fill_the_row(page)
+    for name in ("#id_name", "#id_0-weight", "#id_formula", "#id_note", "#id_sample-response"):
+        page.locator(name).focus()
+        expect(short).to_be_in_viewport()
+        box = page.locator(name).bounding_box()
+        bar = page.locator("[data-score-bar]").bounding_box()
+        assert box and bar and box["y"] >= bar["y"] + bar["height"], name
+    expect(short).to_contain_text("1 of 1")
+    expect(live).to_be_hidden()
+    fold = page.get_by_role("button", name="Show all of the live score")
+    fold.click()
+    expect(fold).to_have_attribute("aria-expanded", "true")
+    expect(live).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Score now")).to_be_visible()
+    fold.press("Escape")
+    expect(live).to_be_hidden()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(live).to_be_visible()
+    expect(short).to_be_hidden()
+
+
+def fill_the_row(page: Page) -> None:
+    page.get_by_label("Reference answer").fill("Paris")
+    page.get_by_label("Answer of the model").fill("Paris")
+    expect(page.locator("#score-short")).to_contain_text("1 of 1")

@@ -389,6 +389,25 @@ class TestCode:
         assert 'id="code-said-0" data-line="" hx-swap-oob="true"></p>' in page
 
 
+class TestShort:
+    """The score in a few words, for the bar of a narrow page."""
+
+    @pytest.mark.parametrize(
+        ("parts", "more", "said"),
+        [
+            ([ANSWER], {}, "2 of 2"),
+            ([], {}, "no parts yet"),
+            ([ANSWER], {"0-weight": "much"}, "something is not right"),
+            ([ANSWER | {"gate": 0.5}], {"sample-response": "Lyon"}, "0 of 2 gate closed"),
+            ([TestCode().part()], {}, "press Score now"),
+        ],
+    )
+    def test_it_says_where_the_reward_stands(self, owner_client, parts, more, said):
+        page = page_of(owner_client.post(LIVE, posted(*parts, **more), **HTMX))
+        [short] = re.findall(r'<span class="score-short num".*?hx-swap-oob="true">(.*?)</span>\s*\n', page)
+        assert text_of(short) == said
+
+
 class TestRows:
     @pytest.fixture
     def version(self, team, owner):
