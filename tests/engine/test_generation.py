@@ -24,7 +24,7 @@ from transformers import (
 
 from tests.engine.conftest import SIZES
 from training.engine.decoder import Decoder, common_prefix
-from training.engine.generation import Completion, Generator, Sampling, generate, nucleus, sample
+from training.engine.generation import Completion, Generator, Sampling, decoding_options, generate, nucleus, sample
 from training.engine.problems import Stopper, StopRequested, never
 
 PROMPTS = [
@@ -217,6 +217,81 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
 def test_top_k_keeps_the_k_likeliest_and_top_p_goes_on_from_them() -> None:
     assert shares(LOGITS, Sampling(1, 1.0, 1.0, 2)) == pytest.approx({0: 4 / 7, 1: 3 / 7}, abs=0.03)
     assert shares(LOGITS, Sampling(1, 1.0, 0.5, 2)) == {0: 1.0}
+
+
+def test_min_p_leaves_out_what_is_far_less_likely_than_the_likeliest() -> None:
+    # 0.4 * 0.6 = 0.24: only the two likeliest reach it
+    assert shares(LOGITS, Sampling(1, 1.0, 1.0, 0, 0.6)) == pytest.approx({0: 4 / 7, 1: 3 / 7}, abs=0.03)
+    assert shares(LOGITS, Sampling(1, 1.0, 1.0, 3, 0.6)) == pytest.approx({0: 4 / 7, 1: 3 / 7}, abs=0.03)
+    assert shares(LOGITS, Sampling(1, 1.0, 1.0, 0, 1.0)) == {0: 1.0}
+
+
+def test_top_p_and_min_p_together_keep_what_both_keep() -> None:
+    assert set(shares(LOGITS, Sampling(1, 1.0, 0.75, 0, 0.1))) == {0, 1, 2}
+    assert set(shares(LOGITS, Sampling(1, 1.0, 0.75, 0, 0.6))) == {0, 1}
+    assert set(shares(LOGITS, Sampling(1, 1.0, 0.3, 0, 0.1))) == {0}
+
+
+@pytest.mark.parametrize("penalty", [0.7, 1.3, 2.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_repetition_penalty_is_that_of_transformers(
+    kind: str, penalty: float, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    generator = Generator(make(kind, tokenizer), tokenizer)
+    # One length, because transformers counts padding as said.
+    prompts = [prompt[:7] for prompt in encoded(tokenizer) if len(prompt) >= 7]
+    sampling = Sampling(24, repetition_penalty=penalty)
+    own = complete(generator, prompts, sampling)
+    free = complete(generator, prompts, Sampling(24))
+    generator.decoder = None
+
+    assert [each.ids for each in own] == [each.ids for each in complete(generator, prompts, sampling)]
+    assert [each.ids for each in own] != [each.ids for each in free]
+
+
+def test_rows_that_leave_the_batch_take_what_they_said_along(tokenizer: PreTrainedTokenizerFast) -> None:
+    generator = Generator(make("llama", tokenizer), tokenizer)
+    prompts = [prompt[:7] for prompt in encoded(tokenizer) if len(prompt) >= 7]
+    sampling = Sampling(24, repetition_penalty=1.4)
+    whole = complete(generator, prompts, sampling)
+    generator.ends = {whole[0].ids[2], whole[1].ids[9]}
+    own = complete(generator, prompts, sampling)
+    generator.decoder = None
+
+    assert len({len(each.ids) for each in own}) > 1
+    assert [each.ids for each in own] == [each.ids for each in complete(generator, prompts, sampling)]
+
+
+def test_every_sampling_option_reaches_transformers() -> None:
+    given = decoding_options(Sampling(9, 0.5, 0.6, 7, 0.1, 1.2))
+    assert given == {
+        "max_new_tokens": 9,
+        "do_sample": True,
+        "temperature": 0.5,
+        "top_p": 0.6,
+        "top_k": 7,
+        "min_p": 0.1,
+        "repetition_penalty": 1.2,
+    }
+
+
+@pytest.mark.parametrize("adapter", [{"use_dora": True}, {"use_rslora": True}, {"bias": "all"}])
+def test_each_kind_of_adapter_counts_in_the_own_loop(
+    adapter: dict[str, Any], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model = get_peft_model(make("qwen2", tokenizer), LoraConfig(r=4, target_modules="all-linear", **adapter))
+    generator = Generator(model, tokenizer)
+    before = complete(generator, encoded(tokenizer), Sampling(12))
+    torch.manual_seed(3)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data.add_(torch.randn_like(parameter) * 0.3)
+    generator.refresh()
+    after = complete(generator, encoded(tokenizer), Sampling(12))
+    generator.decoder = None
+
+    assert [each.ids for each in before] != [each.ids for each in after]
+    assert [each.ids for each in after] == [each.ids for each in complete(generator, encoded(tokenizer), Sampling(12))]
 
 
 def test_a_tiny_top_p_ends_by_sorting_and_still_finds_the_likeliest() -> None:

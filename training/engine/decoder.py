@@ -239,7 +239,14 @@ def merged(module: Any) -> Tensor:
     total = base.float()
     for name in names:
         total = total + module.get_delta_weight(name).detach().float()
+        if module.use_dora.get(name):
+            total = with_length(total, module.lora_magnitude_vector[name].weight.detach().float())
     return total.to(base.dtype)
+
+
+def with_length(weight: Tensor, length: Tensor) -> Tensor:
+    """DoRA: each row of `weight` with the length that was learned for it."""
+    return weight * (length / weight.norm(dim=1))[:, None]
 
 
 def rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -34,12 +34,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sampling:
-    """`temperature` 0 takes the likeliest token; `top_k` 0 samples from all."""
+    """`temperature` 0 takes the likeliest token; `top_k` 0 samples from all, `min_p` 0 leaves out none, and a
+    `repetition_penalty` of 1 is none."""
 
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
 
 
 @dataclass
@@ -145,9 +148,14 @@ def own_loop(
     rows = list(range(len(owner)))
     done = [Completion([], 0.0, True) for _ in rows]
     alive = torch.ones(len(rows), dtype=torch.bool)
+    said = Said.of(unique, owner, logits.shape[-1]) if sampling.repetition_penalty != 1 else None
     for _ in range(sampling.max_new_tokens):
         stopper.check()
+        if said:
+            logits = said.penalised(logits, rows, sampling.repetition_penalty)
         tokens = sample(logits, sampling)
+        if said:
+            said.add(rows, tokens)
         seconds = time.perf_counter() - began
         for place, token in enumerate(tokens.tolist()):
             if alive[place]:
@@ -158,6 +166,29 @@ def own_loop(
         state, tokens, rows, alive = without_finished(state, tokens, rows, alive)
         logits = decoder.step(state, tokens)
     return done
+
+
+@dataclass
+class Said:
+    """Which tokens occur in prompt and answer of each completion: (completions, vocabulary)."""
+
+    tokens: Tensor
+
+    @classmethod
+    def of(cls, prompts: list[list[int]], owner: list[int], vocabulary: int) -> Said:
+        said = torch.zeros(len(prompts), vocabulary, dtype=torch.bool)
+        for row, prompt in zip(said, prompts, strict=True):
+            row[torch.tensor(prompt)] = True
+        return cls(said[torch.tensor(owner)])
+
+    def penalised(self, logits: Tensor, rows: list[int], penalty: float) -> Tensor:
+        """transformers' rule: what was said already has its logit divided, or multiplied where it is negative."""
+        logits = logits.float()
+        less = torch.where(logits < 0, logits * penalty, logits / penalty)
+        return torch.where(self.tokens[rows], less, logits)
+
+    def add(self, rows: list[int], tokens: Tensor) -> None:
+        self.tokens[rows, tokens] = True
 
 
 def distinct(prompts: list[list[int]], copies: int) -> tuple[list[list[int]], list[int]]:
@@ -185,14 +216,23 @@ def without_finished(
 
 
 def sample(logits: Tensor, sampling: Sampling) -> Tensor:
-    """One token a row, (rows, vocabulary) -> (rows,), by transformers' rules for temperature, top-k and top-p."""
+    """One token a row, (rows, vocabulary) -> (rows,), by transformers' rules for temperature, top-k, top-p, min-p."""
     if sampling.temperature == 0:
         return logits.argmax(-1)
     scores = logits.float() / sampling.temperature
     if sampling.top_k and sampling.top_k < scores.shape[-1]:
         scores, candidates = scores.topk(sampling.top_k, dim=-1)
-        return candidates.gather(1, nucleus(scores.softmax(-1), sampling.top_p)[:, None])[:, 0]
-    return nucleus(scores.softmax(-1), sampling.top_p)
+        chosen = nucleus(likely(scores.softmax(-1), sampling.min_p), sampling.top_p)
+        return candidates.gather(1, chosen[:, None])[:, 0]
+    return nucleus(likely(scores.softmax(-1), sampling.min_p), sampling.top_p)
+
+
+def likely(probabilities: Tensor, min_p: float) -> Tensor:
+    """0 for what is less likely than `min_p` times the likeliest. Not scaled up again: top-p comes before min-p, and
+    looks at the sum of what is likelier than a token, which stays as it was."""
+    if not min_p:
+        return probabilities
+    return probabilities.where(probabilities >= min_p * probabilities.amax(-1, keepdim=True), 0)
 
 
 def nucleus(probabilities: Tensor, top_p: float, attempts: int = 8) -> Tensor:
@@ -261,15 +301,16 @@ def by_transformers(
 
 
 def decoding_options(sampling: Sampling) -> dict[str, Any]:
+    always = {"max_new_tokens": sampling.max_new_tokens, "repetition_penalty": sampling.repetition_penalty}
     if sampling.temperature == 0:
-        greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        return {"max_new_tokens": sampling.max_new_tokens, **greedy}
+        return {**always, "do_sample": False, "temperature": None, "top_p": None, "top_k": None, "min_p": None}
     return {
-        "max_new_tokens": sampling.max_new_tokens,
+        **always,
         "do_sample": True,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": sampling.top_k,
+        "min_p": sampling.min_p or None,
     }
 
 
