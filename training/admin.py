@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from training import lifecycle
+from training import drafts, lifecycle
 from training.models import CatalogueModel, Event, SavedConfig, Session
 from training.readiness import NotReady
 
@@ -20,8 +21,22 @@ class CatalogueModelAdmin(admin.ModelAdmin):
     search_fields = ["name", "hub_id"]
 
 
+class SavedConfigForm(forms.ModelForm):
+    def clean_config(self) -> dict[str, Any]:
+        """What the stepper would call wrong is refused here, too."""
+        config = self.cleaned_data["config"]
+        if not isinstance(config, dict):
+            raise forms.ValidationError('Write one JSON object, such as {"training": {…}}.')
+        wrong = [f"{name}: {message}" for name, message in drafts.wrong_values(config).items()]
+        unknown = [f"{name}: There is no such setting. Check its spelling." for name in drafts.unknown_keys(config)]
+        if wrong or unknown:
+            raise forms.ValidationError([*wrong, *unknown])
+        return config
+
+
 @admin.register(SavedConfig)
 class SavedConfigAdmin(admin.ModelAdmin):
+    form = SavedConfigForm
     list_display = ["name", "team", "created_by", "updated_at"]
     list_filter = ["team"]
     list_select_related = ["team", "created_by"]

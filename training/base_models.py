@@ -53,6 +53,25 @@ def _cached_folder(name: str, revision: str | None) -> Path | None:
     return Path(file).parent if isinstance(file, str) else None
 
 
+def context_length(name: str, revision: str | None = None) -> int | None:
+    """Tokens that the model was made to read at once, as its own files or the catalogue say; None if nobody knows."""
+    from training.models import CatalogueModel
+
+    folder = tokenizer_folder(name, revision) or (Path(locate(name)) if is_folder(name) else None)
+    written = _context_in(folder) if folder else None
+    known = CatalogueModel.objects.filter(hub_id=name.strip()).values_list("context_length", flat=True)
+    return written or known.first()
+
+
+def _context_in(folder: Path) -> int | None:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        length = {**config, **config.get("text_config", {})}.get("max_position_embeddings")
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return length if isinstance(length, int) and length > 0 else None
+
+
 def chat_of(name: str, revision: str | None = None) -> chat_rendering.Chat:
     """How the model is spoken to: as its own files say, or, where it is not here yet, as its family is."""
     folder = tokenizer_folder(name, revision)

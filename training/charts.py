@@ -71,7 +71,9 @@ TILES = [
 CLIP_KEYS = ["clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean"]
 
 ON_POLICY = "Flat at 0 with these settings: every batch of answers is trained on once, so nothing can drift far enough."
+NO_SCORE = "Not measured: this session does not score while it trains."
 NO_KL = "Not measured: the KL penalty of this session is 0."
+UNCHECKED = "Not measured: this session does not check the format."
 LOSS_NOTE = "GRPO's loss starts near 0 and need not fall. Whether the model learns shows in the reward."
 
 
@@ -97,11 +99,14 @@ def reward_chart(parts: dict[str, int]) -> Chart:
 
 def charts(config: SessionConfig | None, parts: dict[str, int]) -> list[Chart]:
     """In the order of the page. `config` is None for a draft that is not valid yet."""
-    once = config is not None and config.grpo.num_iterations == 1
+    once = config is not None and not config.reuses_answers
     no_kl = config is not None and config.grpo.kl_penalty == 0
     warm_up = config is None or config.pre_training.enabled
     found = [
         reward_chart(parts),
+        Chart("validation", "Validation score", "Mean reward, and share of right answers, on questions that are never"
+              " trained on.", [Line("eval_reward", "reward"), Line("eval_accuracy", "right", "quiet-2", dashed=True)],
+              note=NO_SCORE if config is not None and config.evaluation.eval_steps is None else ""),
         Chart("kl", "KL divergence", "How far the model has moved from its base.", [Line("kl", "KL")],
               floor=0, note=NO_KL if no_kl else ""),
         Chart("length", "Answer length", "Tokens per answer: shortest, mean, longest.", style="tokens", floor=0, lines=[
@@ -126,17 +131,21 @@ def charts(config: SessionConfig | None, parts: dict[str, int]) -> list[Chart]:
             Line("frac_reward_zero_std", "groups without signal", "quiet-2", dashed=True),
         ]),
     ]  # fmt: skip
-    if warm_up:
-        found.append(
-            Chart(
-                "sft_loss",
-                "Loss, SFT warm-up",
-                "Falls as the model picks up the answer format.",
-                [Line("loss", "loss")],
-                phase=Status.PRETRAINING,
-            )
-        )
-    return found
+    return [*found, *(warm_up_charts(config) if warm_up else [])]
+
+
+def warm_up_charts(config: SessionConfig | None) -> list[Chart]:
+    checked = config is None or config.pre_training.validate_format
+    return [
+        Chart("sft_loss", "Loss, SFT warm-up", "Falls as the model picks up the answer format.",
+              [Line("loss", "loss")], phase=Status.PRETRAINING),
+        Chart("sft_format", "Right format, SFT warm-up", "Sampled answers with the right markers in the right order.",
+              [Line("format_rate", "answers")], phase=Status.PRETRAINING, style="percent", floor=0,
+              note="" if checked else UNCHECKED),
+        Chart("sft_accuracy", "Right tokens, SFT warm-up", "Tokens of the expected answers that the model thought"
+              " likeliest.", [Line("mean_token_accuracy", "tokens")], phase=Status.PRETRAINING, style="percent",
+              floor=0),
+    ]  # fmt: skip
 
 
 SYSTEM_CHARTS = [

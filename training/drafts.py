@@ -16,12 +16,40 @@ from django.core.exceptions import ValidationError
 from accounts.models import Team
 from training import readiness
 from training.forms import NOT_TYPED, SECTIONS, SchemaField, infos
-from training.schema import Problem, SessionConfig
+from training.schema import (
+    ALGORITHMS,
+    ALPHA_OF_RANK,
+    LINKED,
+    Problem,
+    SessionConfig,
+    algorithm_of,
+    with_algorithm,
+)
 
 # The groups of the Config step, in the order of the page: (title, fields).
 GROUPS = {
+    "Algorithm": [
+        "grpo.algorithm",
+        "grpo.kl_penalty",
+        "grpo.clip_range",
+        "grpo.clip_range_high",
+        "grpo.importance_sampling_level",
+        "grpo.loss_type",
+        "grpo.scale_rewards",
+        "grpo.delta",
+        "grpo.use_bias_correction_kl",
+        "grpo.mask_truncated_completions",
+        "grpo.top_entropy_quantile",
+        "grpo.entropy_coef",
+    ],
     "Duration": ["training.num_epochs", "training.max_steps"],
-    "Batch": ["training.batch_size", "training.gradient_accumulation_steps", "grpo.num_generations"],
+    "Batch": [
+        "training.batch_size",
+        "training.gradient_accumulation_steps",
+        "grpo.num_generations",
+        "grpo.steps_per_generation",
+        "grpo.num_iterations",
+    ],
     "Learning rate": ["training.learning_rate", "training.warmup_steps", "training.lr_scheduler_type"],
     "Generation": [
         "training.max_new_tokens",
@@ -29,6 +57,8 @@ GROUPS = {
         "training.temperature",
         "training.top_p",
         "training.top_k",
+        "training.min_p",
+        "training.repetition_penalty",
     ],
     "SFT warm-up": [
         "pre_training.enabled",
@@ -36,6 +66,22 @@ GROUPS = {
         "pre_training.max_samples",
         "pre_training.learning_rate",
         "pre_training.batch_size",
+        "pre_training.max_length_ratio",
+        "pre_training.validate_format",
+        "pre_training.adaptive",
+        "pre_training.min_success_rate",
+        "pre_training.validation_steps",
+        "pre_training.validation_samples",
+        "pre_training.max_additional_epochs",
+    ],
+    "Score while training": [
+        "evaluation.eval_steps",
+        "evaluation.eval_samples",
+        "evaluation.early_stopping_patience",
+        "evaluation.early_stopping_threshold",
+        "evaluation.metric_for_best_model",
+        "evaluation.load_best_model_at_end",
+        "evaluation.max_time_share",
     ],
     "Before and after": [
         "evaluation.enabled",
@@ -44,25 +90,30 @@ GROUPS = {
         "evaluation.batch_size",
     ],
     "Scoring": ["reward.max_error_share"],
-    "GRPO": [
-        "grpo.kl_penalty",
-        "grpo.importance_sampling_level",
-        "grpo.clip_range",
-        "grpo.clip_range_high",
-        "grpo.loss_type",
-        "grpo.scale_rewards",
-        "grpo.num_iterations",
-        "grpo.mask_truncated_completions",
+    "LoRA": [
+        "model.lora_rank",
+        "model.lora_alpha",
+        "model.lora_dropout",
+        "model.target_modules",
+        "model.use_rslora",
+        "model.use_dora",
+        "model.lora_bias",
     ],
-    "LoRA": ["model.lora_rank", "model.lora_alpha", "model.lora_dropout", "model.target_modules"],
     "Optimiser": ["training.optim", "training.weight_decay", "training.max_grad_norm"],
     "Run": [
         "training.seed",
         "training.save_steps",
         "training.save_total_limit",
+    ],
+    "Memory and precision": [
         "training.precision",
+        "training.attn_implementation",
         "training.gradient_checkpointing",
         "training.load_in_4bit",
+        "training.load_in_8bit",
+        "training.bnb_4bit_quant_type",
+        "training.bnb_4bit_compute_dtype",
+        "training.bnb_4bit_use_double_quant",
     ],
 }
 
@@ -98,10 +149,40 @@ def defaults() -> dict[str, Any]:
 
 
 def get(config: Mapping[str, Any], name: str) -> Any:
-    """The draft's own value, or the schema's default."""
+    """The draft's own value, or the schema's default. An algorithm that is named sets what belongs to it."""
     section, _, key = name.partition(".")
     inside = config.get(section)
+    if section == "grpo" and isinstance(inside, dict):
+        inside = with_algorithm(inside)
     return inside[key] if isinstance(inside, dict) and key in inside else defaults()[name]
+
+
+def following(before: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """What goes along with what was typed, for a browser without scripts: alpha with the rank until somebody gives it
+    a value of its own, and the algorithm and the settings that it names with each other."""
+    return {**following_rank(before, typed), **following_algorithm(before, typed)}
+
+
+def following_rank(before: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    rank, alpha = get(before, "model.lora_rank"), get(before, "model.lora_alpha")
+    new, kept = str(typed.get("model.lora_rank", "")), str(typed.get("model.lora_alpha", alpha)) == str(alpha)
+    if not (new.isdecimal() and len(new) < 5 and new != str(rank) and kept and alpha_follows(rank, alpha)):
+        return {}
+    return {"model.lora_alpha": ALPHA_OF_RANK * int(new)}
+
+
+def alpha_follows(rank: Any, alpha: Any) -> bool:
+    return isinstance(rank, int) and alpha == ALPHA_OF_RANK * rank
+
+
+def following_algorithm(before: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = typed.get("grpo.algorithm", get(before, "grpo.algorithm"))
+    if chosen != get(before, "grpo.algorithm") and chosen in ALGORITHMS:
+        return {f"grpo.{key}": value for key, value in ALGORITHMS[chosen].items()}
+    if not any(f"grpo.{key}" in typed for key in LINKED):
+        return {}
+    now = {key: typed.get(f"grpo.{key}", get(before, f"grpo.{key}")) for key in LINKED}
+    return {"grpo.algorithm": algorithm_of(now)}
 
 
 def is_set(config: Mapping[str, Any], name: str) -> bool:

@@ -28,6 +28,10 @@ class Plan:
     group: int
     steps: int | None
     warmup_steps: int
+    # Completions of one round of answering, which may feed more or less than a step.
+    generated: int = 0
+    # Tokens of a step's answers at most.
+    tokens: int = 0
 
     @property
     def prompts(self) -> float:
@@ -35,7 +39,7 @@ class Plan:
 
     @property
     def whole_groups(self) -> bool:
-        return self.completions % self.group == 0
+        return self.generated % self.group == 0
 
 
 def plan(config: SessionConfig, train_rows: int | None, held_out: int) -> Plan:
@@ -47,6 +51,8 @@ def plan(config: SessionConfig, train_rows: int | None, held_out: int) -> Plan:
         group=config.grpo.num_generations,
         steps=steps(config, rows),
         warmup_steps=warmup_steps(config, rows),
+        generated=config.completions_per_generation,
+        tokens=config.completions_per_step * config.training.max_new_tokens,
     )
 
 
@@ -54,8 +60,7 @@ def steps(config: SessionConfig, rows: int | None) -> int | None:
     """Optimiser steps of GRPO, as TRL counts them."""
     if rows is None:
         return config.training.max_steps
-    wanted = rows * config.training.num_epochs * config.grpo.num_generations * config.grpo.num_iterations
-    found = max(1, math.ceil(wanted / config.completions_per_step))
+    found = max(1, math.ceil(config.training.num_epochs * config.steps_per_epoch(rows)))
     return min(found, config.training.max_steps or found)
 
 

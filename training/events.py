@@ -5,14 +5,21 @@
 phase       {"status": a training.choices.Status value, "label": text for people, "total_steps": int | None,
              "resumed_from": step of the checkpoint this attempt goes on from, or None, "mode": device line or None}
 metrics     one row a step, all values flat under TRL's keys ("loss", "reward", "reward_std", "kl", "grad_norm",
-             "learning_rate", "completions/mean_length", "rewards/<part>/mean", ...) and "seconds_left"
+             "learning_rate", "completions/mean_length", "rewards/<part>/mean", ...) and "seconds_left". Only in the
+             rows of steps where it was measured: in the phase training "eval_reward" and "eval_accuracy", the score on
+             the validation part; in the phase pretraining "format_rate", the share (0 to 1) of sampled answers with
+             the right markers in the right order
 rollouts    {"groups": [{"question", "prompt", "reference", "completions": [{"text", "parts": {part: value or None},
              "errors": {part: message}, "total": float | None, "advantage": float | None, "length": tokens,
              "cut_off": bool}]}]}
 evaluation  answers as they come: {"label": "base" | "adapter", "done": int, "total": int, "answers": [{"row",
              "question", "reference", "completion", "correct": bool | None, "reward": float | None, "cut_off"}]},
              at the end of a label: {"label", "summary": {"questions", "correct", "accuracy", "low", "high",
-             "mean_reward", "seconds"}}; low and high are the 95 % Wilson interval
+             "mean_reward", "seconds"}}; low and high are the 95 % Wilson interval.
+             A score while training has a step, no answers and {"label": "validation", "summary", "metric": "reward" |
+             "accuracy", "score": float | None if nothing could be judged, "best": whether it is the best so far,
+             "best_step", "best_score", "without_gain": scores since the best one, "patience": int | None}; when
+             without_gain reaches patience, training ends early
 checkpoint  {"path": relative to the session's folder, "bytes", "sha256": of the manifest, "seconds"}
 log         {"level": "info" | "warning" | "error", "message"}; where answers of a step could not be judged also
              "unjudged": {"count", "of": answers of the step, "reasons": {reason: count}}

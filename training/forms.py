@@ -22,6 +22,8 @@ from training.schema import ADVANCED, CUSTOM, RECOMMENDED, SessionConfig
 LEVELS = (RECOMMENDED, CUSTOM, ADVANCED)
 SECTIONS = [name for name in SessionConfig.model_fields if name not in ("version", "name")]
 LONG_TEXTS = {"prompt.system_prompt", "prompt.chat_template"}
+# How a word of the schema is written on a page.
+CHOICE_NAMES = {"grpo.algorithm": {"grpo": "GRPO", "gspo": "GSPO", "dr_grpo": "Dr. GRPO"}}
 # A reward of parts is made in the composer or in JSON: a plain input can't hold it.
 NOT_TYPED = {"reward.parts", "reward.normalise", "reward.formula", "reward.gated_total"}
 
@@ -105,13 +107,15 @@ class SchemaField(forms.Field):
         self.unit = extra(info, "unit")
         self.typical = extra(info, "typical")
         self.is_switch = info.annotation is bool
+        # Said beside the field though nothing is wrong.
+        self.note = ""
         rules: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
         self.adapter: TypeAdapter[Any] = TypeAdapter(rules, config=ConfigDict(allow_inf_nan=False))
         super().__init__(
             required=False, label=info.title, help_text=info.description or "", widget=widget_for(name, info)
         )
         self.slug = slug = name.replace(".", "-")
-        self.widget.attrs |= {"id": f"field-{slug}", "aria-describedby": f"hint-{slug} error-{slug}"}
+        self.widget.attrs |= {"id": f"field-{slug}", "aria-describedby": f"hint-{slug} note-{slug} error-{slug}"}
 
     def to_python(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -142,7 +146,10 @@ def widget_for(name: str, info: FieldInfo) -> forms.Widget:
         return forms.CheckboxInput(attrs={"class": "form-check-input", "role": "switch"})
     choices = choices_of(info.annotation)
     if choices:
-        return forms.Select(choices=[(word, word) for word in choices], attrs={"class": "form-select"})
+        written = CHOICE_NAMES.get(name, {})
+        return forms.Select(
+            choices=[(word, written.get(word, word)) for word in choices], attrs={"class": "form-select"}
+        )
     if name in LONG_TEXTS:
         return forms.Textarea(attrs={"class": "form-control mono", "rows": 7, "spellcheck": "false"})
     kinds = members(info.annotation)
@@ -169,6 +176,12 @@ class StepForm(forms.Form):
         for name, message in problems.items():
             if name in self.fields and name not in self.errors:
                 self.add_error(name, message)
+
+    def annotate(self, notes: Mapping[str, str]) -> None:
+        for name, note in notes.items():
+            field = self.fields.get(name)
+            if isinstance(field, SchemaField) and name not in self.errors:
+                field.note = note
 
     def values(self) -> dict[str, Any]:
         """Typed values where they are right, and where they aren't what was typed."""

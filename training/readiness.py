@@ -41,11 +41,12 @@ def check(team: Team, config: dict[str, Any], version: DatasetVersion | None = N
         parsed = SessionConfig.model_validate(config)
     except ValidationError as error:
         raise NotReady(schema_problems(error)) from None
-    found = problems(parsed) + _model_problems(parsed) + _prompt_problems(parsed)
+    found = problems(parsed) + _model_problems(parsed) + _context_problems(parsed) + _prompt_problems(parsed)
     version, dataset_problems = _dataset(team, parsed, version)
     if version is not None:
         parsed = with_mapped_columns(parsed, config, version)
         dataset_problems = _column_problems(parsed, version) + _split_problems(parsed, version)
+        found += _size_problems(parsed, version)
     composition, reward_problems = _reward(team, parsed, version)
     found += dataset_problems + reward_problems
     if found or version is None:
@@ -68,6 +69,42 @@ def _sentence(message: str) -> str:
 def _model_problems(config: SessionConfig) -> list[Problem]:
     message = base_models.problem(config.model.name)
     return [Problem(field="model.name", message=message)] if message else []
+
+
+def _context_problems(config: SessionConfig) -> list[Problem]:
+    length, wanted = base_models.context_length(config.model.name, config.model.revision), config.training
+    if length is None or wanted.max_sequence_length <= length:
+        return []
+    message = (
+        f"The model reads {length:,} tokens at most, and a sequence may have {wanted.max_sequence_length:,}: write"
+        f" {length:,} or less."
+    )
+    return [Problem(field="training.max_sequence_length", message=message)]
+
+
+def _size_problems(config: SessionConfig, version: DatasetVersion) -> list[Problem]:
+    """What the dataset is too small for. Counted at import, so a row or two may still turn out too long."""
+    found, parts = [], version.report.get("parts") or {}
+    rows = min(int(parts.get("train", version.row_count)), config.dataset.max_samples or version.row_count)
+    if rows < config.prompts_per_generation:
+        message = (
+            f"A round of answering needs {config.prompts_per_generation} questions, and there are {rows} rows to train"
+            " on. Lower the batch size or the gradient accumulation, or take more answers per question."
+        )
+        found.append(Problem(field="training.batch_size", message=message))
+    if validation_count(version) == 0:
+        needing = {
+            "evaluation.early_stopping_patience": config.evaluation.early_stopping_patience is not None,
+            "evaluation.load_best_model_at_end": config.evaluation.load_best_model_at_end,
+        }
+        message = "The dataset has no validation part to score on. Set one aside on its Split tab, or leave this out."
+        found += [Problem(field=field, message=message) for field, is_set in needing.items() if is_set]
+    return found
+
+
+def validation_count(version: DatasetVersion) -> int:
+    parts = version.report.get("parts") or {}
+    return int(parts["validation"] if "validation" in parts else version.split.get("validation") or 0)
 
 
 def _prompt_problems(config: SessionConfig) -> list[Problem]:

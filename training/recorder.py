@@ -284,7 +284,7 @@ def supersede(session_id: UUID | str, line: Line) -> None:
         later = STEPPED[STEPPED.index(line.data["status"]) + 1 :]
         again = Q(phase=line.data["status"], step__gt=line.data.get("resumed_from") or 0) | Q(phase__in=later)
         older.filter(again).update(superseded=True)
-    elif line.kind == Kind.EVALUATION:
+    elif line.kind == Kind.EVALUATION and line.step is None:
         older.filter(kind=Kind.EVALUATION, data__label=line.data.get("label")).update(superseded=True)
 
 

@@ -25,12 +25,13 @@ from rewards.composition import Composition
 from rewards.models import RewardPreset
 from rewards.presets import PresetMissing, composition_of, usable_by
 from rewards.quick_start import Proposal
-from training import base_models, drafts, lifecycle, readiness, reward_gate
+from training import base_models, config_presets, drafts, lifecycle, readiness, reward_gate
 from training.choices import Status
 from training.forms import LEVELS, ConfigFileForm, SaveConfigForm, StepForm, as_text, extra, infos
 from training.models import CatalogueModel, SavedConfig, Session
+from training.notes import notes
 from training.previews import Preview
-from training.schema import Problem
+from training.schema import ALGORITHMS, ALPHA_OF_RANK, Problem
 
 ORDER = list(drafts.STEPS)
 TITLES = {
@@ -138,6 +139,8 @@ def changed(session: Session, step: str, posted: Mapping[str, Any]) -> dict[str,
     before = drafts.get(config, "dataset.source")
     typed = {name: posted[name].replace("\x00", "") for name in drafts.STEPS[step] if name in posted}
     typed |= switched_off(step, posted) | chosen_cards(posted)
+    # A script has let them follow already, and knows better what was typed by hand.
+    typed |= drafts.following(config, typed) if posted.get("follow") != "browser" else {}
     config = drafts.put(config, StepForm(typed, typed).values())
     if step == "dataset" and drafts.get(config, "dataset.source") != before:
         config = drafts.without(config, (*drafts.COLUMNS, "dataset.split"))
@@ -320,7 +323,17 @@ def misfit(composition: Composition, preview: Preview) -> str:
 
 
 def config_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
+    validation = readiness.validation_count(preview.version) if preview.version else None
+    form.annotate(notes(preview.config, preview.plan, preview.device.kind != "cpu", validation))
+    current, standard = drafts.values(session.config, drafts.STEPS["config"]), drafts.defaults()
     return {
+        "presets": [
+            (title, kind, config_presets.chosen(kind, current, standard))
+            for title, kind in config_presets.KINDS.items()
+        ],
+        "algorithms": json.dumps(ALGORITHMS),
+        "alpha_of_rank": ALPHA_OF_RANK,
+        "device": preview.device,
         "grouped_fields": [(title, [form[name] for name in names]) for title, names in drafts.GROUPS.items()],
         "levels": LEVELS,
         "level": request.session.get("config_level", LEVELS[0]),
@@ -527,6 +540,36 @@ def take_over(request: HttpRequest, session: Session, config: dict[str, Any], do
     messages.success(request, done)
     if unknown:
         messages.warning(request, f"Left out, because there are no such settings: {', '.join(unknown)[:500]}.")
+
+
+@require_POST
+def use_config_preset(request: HttpRequest, pk: UUID) -> HttpResponse:
+    session = draft_or_404(request, pk)
+    found = config_presets.find(request.POST.get("preset", ""))
+    if found is None:
+        messages.error(request, "There is no such preset. Choose one of the page.")
+    else:
+        preset, kind = found
+        config = drafts.put(session.config, config_presets.values_of(preset, kind, drafts.defaults()))
+        if not lifecycle.save_draft(session, config):
+            return gone(request, session)
+        messages.success(request, f"{preset.title} is set: {', '.join(labels(config_presets.keys_of(kind)))}.")
+    return redirect("training:setup", pk, "config")
+
+
+def labels(names: list[str]) -> list[str]:
+    known = infos()
+    return [str(known[name].title).lower() for name in names]
+
+
+@require_POST
+def reset_config(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Every setting of the Config step back to its default."""
+    session = draft_or_404(request, pk)
+    if not lifecycle.save_draft(session, drafts.without(session.config, drafts.STEPS["config"])):
+        return gone(request, session)
+    messages.success(request, "Every setting of this step has its default again.")
+    return redirect("training:setup", pk, "config")
 
 
 @require_POST

@@ -125,7 +125,7 @@ def _train(session: Session, will: Will, recorder: Recorder) -> Exit:
 
 def _spec(session: Session) -> dict[str, Any]:
     from datasets_app.problems import DatasetProblem
-    from datasets_app.rows import held_out_rows, training_rows
+    from datasets_app.rows import held_out_rows, training_rows, validation_rows
     from rewards.composition import Composition
     from training import base_models
 
@@ -136,6 +136,8 @@ def _spec(session: Session) -> dict[str, Any]:
         composition = Composition.model_validate(session.reward)
         train_rows = training_rows(version, config.dataset, config.training.seed)
         held_out = held_out_rows(version, config.dataset, config.evaluation.max_samples)
+        scored = config.evaluation.eval_samples if config.evaluation.eval_steps else 0
+        validation = validation_rows(version, config.dataset, scored) if scored else []
     except DatasetProblem as problem:
         raise EngineError(problem.message, "Open the dataset and correct its mapping.") from problem
     except ValidationError as error:
@@ -147,6 +149,7 @@ def _spec(session: Session) -> dict[str, Any]:
         "composition": composition,
         "train_rows": train_rows,
         "held_out_rows": held_out,
+        "validation_rows": validation,
         "model_path": base_models.locate(config.model.name),
         "folder": session.folder,
         "resume": session.attempt > 1,

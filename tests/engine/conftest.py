@@ -201,6 +201,7 @@ class Session:
     composition: Composition = field(default_factory=lambda: composition("share_of_e", "even_length"))
     train_rows: list[Row] = field(default_factory=lambda: [question(n) for n in range(6)])
     held_out_rows: list[Row] = field(default_factory=lambda: [question(n) for n in range(20, 26)])
+    validation_rows: list[Row] = field(default_factory=list)
 
     def run(
         self, resume: bool = False, stop: Callable[[Recorded], bool] = lambda recorded: False
@@ -214,6 +215,7 @@ class Session:
             str(self.model_folder),
             self.folder,
             resume,
+            self.validation_rows,
         )
         return run(spec, recorded, lambda: stop(recorded)), recorded
 

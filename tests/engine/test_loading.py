@@ -194,7 +194,7 @@ def test_unsloths_language_model_hands_adapter_options_on() -> None:
 
 
 def test_unsloth_is_not_used_without_cuda() -> None:
-    assert not loading.uses_unsloth()
+    assert not loading.uses_unsloth(tiny_config())
 
 
 def test_unsloth_is_imported_before_the_libraries_it_rewrites(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_unsloth_is_imported_before_the_libraries_it_rewrites(monkeypatch: pytes
 
 
 def test_the_mode_lines_are_the_readmes() -> None:
-    assert loading.mode_lines() == [
+    assert loading.mode_lines(tiny_config()) == [
         "No GPU detected - running in CPU mode",
         "Unsloth optimizations: DISABLED (requires CUDA)",
     ]

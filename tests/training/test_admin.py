@@ -36,6 +36,26 @@ def test_the_catalogue_is_edited_there(operator):
     assert row.vram_gb == 17
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ('{"training": {"top_p": 7}}', "training.top_p: Write 1 or less."),
+        ('{"training": {"topp": 0.5}}', "training.topp: There is no such setting"),
+        ("[1]", "one JSON object"),
+    ],
+)
+def test_a_saved_config_that_is_wrong_is_refused_there_too(operator, team, config, words):
+    saved = SavedConfig.objects.create(team=team, name="x", config={"training": {"top_p": 0.5}})
+    address = f"/admin/training/savedconfig/{saved.pk}/change/"
+    values = {"team": team.pk, "name": "x", "config": config}
+    assert words in operator.post(address, values).content.decode().replace("&quot;", '"')
+    saved.refresh_from_db()
+    assert saved.config == {"training": {"top_p": 0.5}}
+    assert operator.post(address, {**values, "config": '{"training": {"top_p": 0.6}}'}).status_code == 302
+    saved.refresh_from_db()
+    assert saved.config == {"training": {"top_p": 0.6}}
+
+
 def test_what_happened_can_only_be_read(operator, queued):
     assert operator.get("/admin/training/session/add/").status_code == 403
     page = operator.get(f"/admin/training/session/{queued.pk}/change/")

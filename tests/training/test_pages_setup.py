@@ -95,7 +95,7 @@ def test_the_steps_of_a_draft_are_hidden_from_outsiders_closed_to_viewers_and_ne
         assert getattr(client, method)(address(draft, step)).status_code == 302
 
 
-VERBS = ["use_template", "import_config", "save_config", "load_config", "start"]
+VERBS = ["use_template", "import_config", "save_config", "load_config", "use_config_preset", "reset_config", "start"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -165,7 +165,8 @@ def test_a_change_is_saved_at_once_and_answered_with_preview_pills_and_messages(
     text = reply.content.decode()
     assert 'id="preview"' in text
     assert '2</span> × <span title="gradient accumulation">8</span> = 16 answers' in text
-    assert text.count("hx-swap-oob") == 2 + len(drafts.STEPS["config"])
+    # Pills, mark and presets, and for each field its error and its note.
+    assert text.count("hx-swap-oob") == 3 + 2 * len(drafts.STEPS["config"])
 
 
 def test_a_wrong_value_stays_in_the_draft_with_its_message_at_the_field(owner_client, draft):
@@ -192,11 +193,12 @@ def test_values_that_do_not_go_together_are_explained_at_their_field(owner_clien
 def test_a_switch_can_be_turned_off_and_is_left_alone_by_other_posts(owner_client, draft):
     owner_client.post(address(draft, "config"), {"switches": "1", "training.batch_size": "1"})
     draft.refresh_from_db()
-    assert draft.config["pre_training"] == {"enabled": False}
+    switches = ("enabled", "validate_format", "adaptive")
+    assert draft.config["pre_training"] == dict.fromkeys(switches, False)
     owner_client.post(address(draft, "config"), {"training.batch_size": "1", "pre_training.enabled": "on"})
     owner_client.post(address(draft, "config"), {"training.batch_size": "1"})
     draft.refresh_from_db()
-    assert draft.config["pre_training"] == {"enabled": True}
+    assert draft.config["pre_training"] == {**dict.fromkeys(switches, False), "enabled": True}
 
 
 def test_continue_stays_where_something_is_wrong_and_pills_go_anywhere(owner_client, empty):

@@ -30,6 +30,11 @@ class Evaluation:
 
     def run(self, generator: Generator, stopper: Stopper) -> dict[str, Any]:
         """Emits the answers as they come and the summary at the end, which it also returns. Raises StopRequested."""
+        summary = self.measure(generator, stopper)
+        self.journal.event("evaluation", {"label": self.label, "summary": summary})
+        return summary
+
+    def measure(self, generator: Generator, stopper: Stopper) -> dict[str, Any]:
         began = time.perf_counter()
         self.results: dict[int, Result] = {}
         answer_all(
@@ -40,9 +45,7 @@ class Evaluation:
             stopper,
             self.judge,
         )
-        summary = summarised(list(self.results.values()), time.perf_counter() - began)
-        self.journal.event("evaluation", {"label": self.label, "summary": summary})
-        return summary
+        return summarised(list(self.results.values()), time.perf_counter() - began)
 
     @property
     def sampling(self) -> Sampling:

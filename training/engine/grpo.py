@@ -48,28 +48,37 @@ def grpo_options(config: SessionConfig, folder: Path, half: bool, cuda: bool) ->
         "max_steps": training.max_steps or -1,
         "per_device_train_batch_size": training.batch_size,
         "gradient_accumulation_steps": training.gradient_accumulation_steps,
-        "steps_per_generation": training.gradient_accumulation_steps,
+        "steps_per_generation": config.batches_per_generation,
         "num_generations": grpo.num_generations,
         "num_iterations": grpo.num_iterations,
         "max_completion_length": training.max_new_tokens,
         "temperature": training.temperature,
         "top_p": training.top_p,
         "top_k": training.top_k,
-        "min_p": None,
-        "repetition_penalty": 1.0,
+        "min_p": training.min_p,
+        "repetition_penalty": training.repetition_penalty,
         "beta": grpo.kl_penalty,
         "epsilon": grpo.clip_range,
         "epsilon_high": grpo.clip_range if grpo.clip_range_high is None else grpo.clip_range_high,
-        "delta": None,
+        "delta": grpo.delta,
         "importance_sampling_level": grpo.importance_sampling_level,
         "loss_type": grpo.loss_type,
         "scale_rewards": grpo.scale_rewards,
         "mask_truncated_completions": grpo.mask_truncated_completions,
         "reward_weights": None,
         "multi_objective_aggregation": "sum_then_normalize",
-        "top_entropy_quantile": 1.0,
-        "entropy_coef": 0.0,
-        "use_bias_correction_kl": True,
+        "top_entropy_quantile": grpo.top_entropy_quantile,
+        "entropy_coef": grpo.entropy_coef,
+        "use_adaptive_entropy": False,
+        "off_policy_mask_threshold": None,
+        "use_bias_correction_kl": grpo.use_bias_correction_kl,
+        # Of the losses sapo and vespo, as their papers have them.
+        "sapo_temperature_neg": 1.05,
+        "sapo_temperature_pos": 1.0,
+        "vespo_k_pos": 2.0,
+        "vespo_lambda_pos": 3.0,
+        "vespo_k_neg": 3.0,
+        "vespo_lambda_neg": 2.0,
         "sync_ref_model": False,
         "disable_dropout": False,
         "shuffle_dataset": True,
@@ -80,6 +89,19 @@ def grpo_options(config: SessionConfig, folder: Path, half: bool, cuda: bool) ->
         "use_liger_kernel": False,
         "log_completions": False,
     }
+
+
+def sampling(config: SessionConfig) -> Sampling:
+    """How answers are sampled while training."""
+    training = config.training
+    return Sampling(
+        training.max_new_tokens,
+        training.temperature,
+        training.top_p,
+        training.top_k,
+        training.min_p or 0.0,
+        training.repetition_penalty,
+    )
 
 
 @dataclass
@@ -174,12 +196,14 @@ class Trainer(SafeCheckpoints, GRPOTrainer):
         self.judge = judge
         judge.check = self.stopper.check
         self.rollouts = None if cuda_available() else Generator(self.model, self._tokenizer)
-        self.shares_prompts = can_share_prompts(self.model, self.args.gradient_checkpointing)
+        # Ours gives entropies no gradient, and none for answers whose pass it saves.
+        needs_entropies = self.entropy_coef != 0.0 or self.top_entropy_quantile < 1.0
+        self.shares_prompts = not needs_entropies and can_share_prompts(self.model, self.args.gradient_checkpointing)
         self._learning: Tensor | None = None
 
     @property
     def sampling(self) -> Sampling:
-        return Sampling(self.max_completion_length, self.temperature, self.top_p, self.top_k)
+        return sampling(self.config)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
@@ -356,17 +380,17 @@ def check_enough(config: SessionConfig, questions: list[Question]) -> None:
             "No row of the dataset can be used: every prompt is longer than the sequence length allows.",
             "Raise training.max_sequence_length or lower training.max_new_tokens.",
         )
-    if len(questions) < config.prompts_per_step:
+    if len(questions) < config.prompts_per_generation:
         raise EngineError(
-            f"The dataset has {len(questions)} usable rows, but a step needs {config.prompts_per_step} questions.",
+            f"The dataset has {len(questions)} usable rows, but a step needs"
+            f" {config.prompts_per_generation} questions.",
             "Add rows, or lower training.batch_size or training.gradient_accumulation_steps.",
         )
 
 
 def total_steps(config: SessionConfig, questions: int) -> int:
     """Optimiser steps of a run, as transformers will count them."""
-    per_epoch = questions // config.prompts_per_step * config.grpo.num_iterations
-    return config.training.max_steps or math.ceil(config.training.num_epochs * per_epoch)
+    return config.training.max_steps or math.ceil(config.training.num_epochs * config.steps_per_epoch(questions))
 
 
 __all__ = ["Journal", "Judge", "Question", "Trainer", "fitting", "grpo_options", "grpo_trainer", "total_steps"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from training import fallbacks
 from training.engine.problems import EngineError, explained
 from training.schema import SessionConfig
 
@@ -20,19 +22,35 @@ def cuda_available() -> bool:
     return torch.cuda.is_available()
 
 
-def uses_unsloth() -> bool:
+def uses_unsloth(config: SessionConfig) -> bool:
     """Unsloth only where CUDA is: it refuses to be imported elsewhere."""
-    return cuda_available() and find_spec("unsloth") is not None
+    return without_unsloth(config) == ""
 
 
-def mode_lines() -> list[str]:
-    """What the log says about the machine."""
+def without_unsloth(config: SessionConfig) -> str:
+    """Why Unsloth is not used. It fixes some settings by itself: a config that sets them otherwise goes without it."""
     if not cuda_available():
-        return ["No GPU detected - running in CPU mode", "Unsloth optimizations: DISABLED (requires CUDA)"]
+        return "requires CUDA"
+    if find_spec("unsloth") is None:
+        return "package not installed"
+    training, standard = config.training, ANY_CONFIG.training
+    fixed = ["attn_implementation"]
+    if training.load_in_4bit:
+        fixed += ["bnb_4bit_quant_type", "bnb_4bit_compute_dtype", "bnb_4bit_use_double_quant"]
+    own = [f"training.{name}" for name in fixed if getattr(training, name) != getattr(standard, name)]
+    own += ["model.use_dora"] if config.model.use_dora else []
+    return f"it does not follow {', '.join(own)}" if own else ""
+
+
+def mode_lines(config: SessionConfig) -> list[str]:
+    """What the log says about the machine."""
+    without = without_unsloth(config)
+    state = f"Unsloth optimizations: {f'DISABLED ({without})' if without else 'ENABLED'}"
+    if not cuda_available():
+        return ["No GPU detected - running in CPU mode", state]
     import torch
 
-    state = "ENABLED" if uses_unsloth() else "DISABLED (package not installed)"
-    return [f"GPU detected: {torch.cuda.get_device_name(0)}", f"Unsloth optimizations: {state}"]
+    return [f"GPU detected: {torch.cuda.get_device_name(0)}", state]
 
 
 def computes_in_bf16() -> bool:
@@ -54,8 +72,17 @@ def cpu_flags() -> set[str]:
 
 
 def half_precision(config: SessionConfig) -> bool:
+    """Whether bfloat16 is computed in."""
     precision = config.training.precision
     return computes_in_bf16() if precision == "auto" else precision == "bf16"
+
+
+def weight_dtype(config: SessionConfig, torch: Any) -> Any:
+    """Weights stay in float32 where bfloat16 is not computed in: converting each time would cost more than it saves."""
+    if half_precision(config):
+        return torch.bfloat16
+    is_fp16 = fallbacks.precision(config, cuda_available())[0] == "fp16"
+    return torch.float16 if is_fp16 else torch.float32
 
 
 def check_folder(model_path: str) -> None:
@@ -78,13 +105,29 @@ def check_folder(model_path: str) -> None:
         )
 
 
+def check_packages(config: SessionConfig) -> None:
+    """Raises EngineError where a setting needs a package that a CPU installation does without."""
+    training, cuda = config.training, cuda_available()
+    wanted = {
+        "flash_attn": ("training.attn_implementation", fallbacks.attention(config, cuda)[0] == "flash_attention_2"),
+        "bitsandbytes": ("training.load_in_4bit", cuda and (training.load_in_4bit or training.load_in_8bit)),
+    }
+    for package, (field, is_wanted) in wanted.items():
+        if is_wanted and find_spec(package) is None:
+            raise EngineError(
+                f"The package {package} is not installed on the machine that trains, and {field} needs it.",
+                f"Install {package}, or change {field}.",
+            )
+
+
 def load_model(model_path: str, config: SessionConfig) -> tuple[Any, Any]:
     """The base model, without adapter, and its tokenizer. Raises EngineError."""
     from safetensors import SafetensorError
 
     check_folder(model_path)
+    check_packages(config)
     try:
-        loaded = load_with_unsloth if uses_unsloth() else load_with_transformers
+        loaded = load_with_unsloth if uses_unsloth(config) else load_with_transformers
         model, tokenizer = loaded(model_path, config)
         return model, with_template(tokenizer, config.prompt.chat_template)
     except EngineError:
@@ -112,18 +155,22 @@ def load_with_transformers(model_path: str, config: SessionConfig) -> tuple[Any,
     import torch
     from transformers import AutoModelForCausalLM
 
-    # Weights stay in float32 where bfloat16 is not computed in: converting each time would cost more than it saves.
-    dtype = torch.bfloat16 if half_precision(config) else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(
-        model_path,
-        revision=config.model.revision,
-        dtype=dtype,
-        use_safetensors=True,
-        trust_remote_code=False,
-        quantization_config=four_bit(config),
-        device_map={"": 0} if cuda_available() else None,
-    )
-    return model, load_tokenizer(model_path, config)
+    options = model_options(config, torch)
+    return AutoModelForCausalLM.from_pretrained(model_path, **options), load_tokenizer(model_path, config)
+
+
+def model_options(config: SessionConfig, torch: Any) -> dict[str, Any]:
+    """What transformers' from_pretrained is told."""
+    cuda = cuda_available()
+    return {
+        "revision": config.model.revision,
+        "dtype": weight_dtype(config, torch),
+        "attn_implementation": fallbacks.attention(config, cuda)[0],
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        "quantization_config": quantisation(config),
+        "device_map": {"": 0} if cuda else None,
+    }
 
 
 def load_tokenizer(model_path: str, config: SessionConfig) -> Any:
@@ -142,22 +189,31 @@ def with_template(tokenizer: Any, chat_template: str) -> Any:
     return tokenizer
 
 
-def four_bit(config: SessionConfig) -> Any:
-    if not config.training.load_in_4bit:
+def quantisation(config: SessionConfig) -> Any:
+    """transformers' BitsAndBytesConfig, or None. Raises EngineError where there is no GPU for it."""
+    options = quantisation_options(config)
+    if not options:
         return None
-    if not cuda_available():
-        raise EngineError(
-            "Loading in 4 bit needs an NVIDIA GPU, and this machine has none.", "Switch training.load_in_4bit off."
-        )
-    import torch
+    refused = fallbacks.quantisation_problem(config, cuda_available())
+    if refused:
+        raise EngineError(refused.message, f"Switch {refused.field} off, or train on a machine with a GPU.")
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_compute_dtype=torch.bfloat16,
-        bnb_4bit_use_double_quant=True,
-    )
+    return BitsAndBytesConfig(**options)
+
+
+def quantisation_options(config: SessionConfig) -> dict[str, Any]:
+    training = config.training
+    if training.load_in_8bit:
+        return {"load_in_8bit": True}
+    if not training.load_in_4bit:
+        return {}
+    return {
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": training.bnb_4bit_quant_type,
+        "bnb_4bit_compute_dtype": training.bnb_4bit_compute_dtype,
+        "bnb_4bit_use_double_quant": training.bnb_4bit_use_double_quant,
+    }
 
 
 def load_with_unsloth(model_path: str, config: SessionConfig) -> tuple[Any, Any]:
@@ -176,9 +232,9 @@ def unsloth_model_options(model_path: str, config: SessionConfig, torch: Any) ->
         "model_name": model_path,
         "revision": config.model.revision,
         "max_seq_length": config.training.max_sequence_length,
-        "dtype": torch.bfloat16 if half_precision(config) else torch.float32,
+        "dtype": weight_dtype(config, torch),
         "load_in_4bit": config.training.load_in_4bit,
-        "load_in_8bit": False,
+        "load_in_8bit": config.training.load_in_8bit,
         "full_finetuning": False,
         "fast_inference": False,
         "max_lora_rank": config.model.lora_rank,
@@ -190,20 +246,21 @@ def unsloth_model_options(model_path: str, config: SessionConfig, torch: Any) ->
 
 
 def lora_options(config: SessionConfig) -> dict[str, Any]:
-    """What PEFT and Unsloth are told in the same words."""
+    """What PEFT and Unsloth are told in the same words; DoRA is PEFT's alone."""
     return {
         "r": config.model.lora_rank,
         "lora_alpha": config.model.lora_alpha,
         "lora_dropout": config.model.lora_dropout,
         "target_modules": config.model.target_modules,
-        "bias": "none",
-        "use_rslora": False,
+        "bias": config.model.lora_bias,
+        "use_rslora": config.model.use_rslora,
+        "use_dora": config.model.use_dora,
     }
 
 
 def unsloth_adapter_options(config: SessionConfig) -> dict[str, Any]:
     return {
-        **lora_options(config),
+        **{name: value for name, value in lora_options(config).items() if name != "use_dora"},
         "use_gradient_checkpointing": "unsloth" if config.training.gradient_checkpointing else False,
         "random_state": config.training.seed,
     }
@@ -220,7 +277,7 @@ def add_adapter(model: Any, config: SessionConfig) -> Any:
 
     set_seed(config.training.seed)
     try:
-        if uses_unsloth():
+        if uses_unsloth(config):
             from unsloth import FastLanguageModel
 
             return FastLanguageModel.get_peft_model(model, **unsloth_adapter_options(config))
@@ -245,12 +302,12 @@ def name_base(folder: Path, config: SessionConfig) -> None:
         card.unlink()
 
 
-def load_adapters(model: Any, folder: Path) -> None:
-    """Sets the weights of every adapter of `model` from a saved folder: the trained one lies at its top, GRPO's
-    frozen reference below. transformers' own loading forgets the trained one where there is a second."""
+def load_adapters(model: Any, folder: Path, names: Iterable[str] | None = None) -> None:
+    """Sets the weights of every adapter of `model`, or of those named, from a saved folder: the trained one lies at its
+    top, GRPO's frozen reference below. transformers' own loading forgets the trained one where there is a second."""
     from peft import load_peft_weights, set_peft_model_state_dict
 
-    for name in model.peft_config:
+    for name in model.peft_config if names is None else names:
         source = folder if name == "default" else folder / name
         set_peft_model_state_dict(model, load_peft_weights(os.fspath(source), device="cpu"), adapter_name=name)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rewards.composition import Composition
+from training import fallbacks
 from training.engine import checkpoints, files, loading
 from training.engine.problems import EngineError, Stopper, StopRequested, explained
 from training.events import Emit
@@ -37,6 +38,8 @@ class RunSpec:
     model_path: str
     folder: Path
     resume: bool = False
+    # Scored while training. Never trained on, and never part of the evaluation before and after.
+    validation_rows: Sequence[Row] = ()
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Outcome:
 
 def run(spec: RunSpec, emit: Emit, should_stop: Callable[[], bool]) -> Outcome:
     """Raises EngineError for what a user can change; anything else that is raised is a fault of the program."""
-    quiet()
+    quiet(spec.config)
     try:
         spec.folder.mkdir(parents=True, exist_ok=True)
         return Run(spec, emit, should_stop).execute()
@@ -61,12 +64,12 @@ def run(spec: RunSpec, emit: Emit, should_stop: Callable[[], bool]) -> Outcome:
         raise problem from error
 
 
-def quiet() -> None:
+def quiet(config: SessionConfig) -> None:
     """Libraries neither report to outside services nor draw progress bars into the log."""
     os.environ["WANDB_DISABLED"] = "true"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    if loading.uses_unsloth():
+    if loading.uses_unsloth(config):
         import unsloth  # noqa: F401  rewrites the classes of the libraries imported next
     from datasets.utils.logging import disable_progress_bar as no_dataset_bar
     from transformers.utils import logging as transformers_logging
@@ -104,9 +107,10 @@ class Run:
         return Outcome("completed" if finished else "stopped", self.adapter, self.scores)
 
     def start(self) -> None:
-        lines = loading.mode_lines()
+        lines = loading.mode_lines(self.config)
         self.journal.enter("starting", "Loading the model", mode=lines[0])
-        for line in lines:
+        notices = [notice.message for notice in fallbacks.notices(self.config, loading.cuda_available())]
+        for line in [*lines, *notices]:
             self.journal.log(line)
         self.model, self.tokenizer = loading.load_model(self.spec.model_path, self.config)
         self.train_questions = self.usable(self.spec.train_rows, self.config.training.max_new_tokens, "training")
@@ -167,6 +171,7 @@ class Run:
         return checkpoints.newest_verified(self.folder, phase, lambda text: self.journal.log(text, "warning"))
 
     def warm_up(self) -> bool:
+        from training.engine.format_watch import watch_format
         from training.engine.sft import undo_patches, warm_up_trainer
 
         done = self.folder / "warm_up"
@@ -178,6 +183,7 @@ class Run:
         rows = [question.row for question in self.train_questions]
         trainer = warm_up_trainer(self.model, self.tokenizer, self.config, rows, self.folder)
         self.prepare(trainer, "pretraining", "SFT warm-up", steps_of(trainer), checkpoint)
+        watch_format(trainer, self.config, self.train_questions)
         finished: bool = trainer.train_until_stopped(checkpoint)
         self.steps_done = self.steps_done or trainer.state.global_step > 0
         undo_patches(self.model)
@@ -192,7 +198,6 @@ class Run:
 
     def grpo(self, checkpoint: Path | None) -> bool:
         from training.engine.grpo import grpo_trainer, total_steps
-        from training.engine.trainers import optimiser
 
         parts = (self.config, self.spec.composition, self.train_questions, self.folder)
         trainer, judge = grpo_trainer(self.model, self.tokenizer, *parts)
@@ -201,13 +206,36 @@ class Run:
         if checkpoint and checkpoints.step_of(checkpoint) >= steps:
             loading.load_adapters(self.model, checkpoint)
             return True
-        notice = optimiser(self.config, loading.cuda_available())[1]
-        if notice:
-            self.journal.log(notice)
         trainer.prepare_rollouts(judge)
+        self.score_while_training(trainer)
         finished = trainer.train_until_stopped(checkpoint)
         self.steps_done = self.steps_done or trainer.state.global_step > 0
+        if finished:
+            self.take_best()
         return finished
+
+    def score_while_training(self, trainer: Any) -> None:
+        from training.engine.evaluate import new_tokens
+        from training.engine.validation import HeldOutScore
+
+        section = self.config.evaluation
+        if section.eval_steps is None:
+            return
+        rows = self.spec.validation_rows[: section.eval_samples]
+        questions = self.usable(rows, new_tokens(self.config), "validation") if rows else []
+        if not questions:
+            self.journal.log("The dataset has no validation part that can be used: nothing is scored while training.")
+            return
+        composition = self.spec.composition
+        trainer.add_callback(HeldOutScore(trainer, self.config, composition, questions, self.save_adapter))
+
+    def take_best(self) -> None:
+        from training.engine.validation import BEST
+
+        best = self.folder / BEST
+        if self.config.evaluation.load_best_model_at_end and files.damage(best) is None:
+            loading.load_adapters(self.model, best, ["default"])
+            self.journal.log("The adapter with the best validation score is the result.")
 
     # Results
 

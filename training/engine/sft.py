@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def sft_options(config: SessionConfig, folder: Path, half: bool, cuda: bool) -> 
         "learning_rate": section.learning_rate,
         "lr_scheduler_type": "constant",
         "warmup_steps": 0,
-        "num_train_epochs": section.epochs,
+        "num_train_epochs": section.epochs + section.max_additional_epochs,
         "max_steps": -1,
         "per_device_train_batch_size": section.batch_size,
         "gradient_accumulation_steps": 1,
@@ -58,8 +59,13 @@ def warm_up_rows(config: SessionConfig, rows: Sequence[Row]) -> list[Row]:
 def tokenised(tokenizer: Any, config: SessionConfig, rows: Sequence[Row]) -> Dataset:
     """Columns input_ids and labels; only the answer and its end token are learned. Rows too long are left out."""
     examples = [example(tokenizer, config, row) for row in warm_up_rows(config, rows)]
-    fitting = [each for each in examples if len(each["input_ids"]) <= config.training.max_sequence_length]
+    fitting = [each for each in examples if len(each["input_ids"]) <= longest(config)]
     return Dataset.from_list(fitting)
+
+
+def longest(config: SessionConfig) -> int:
+    """Tokens of the longest row that is warmed up on."""
+    return int(config.training.max_sequence_length * config.pre_training.max_length_ratio)
 
 
 def example(tokenizer: Any, config: SessionConfig, row: Row) -> dict[str, list[int]]:
@@ -77,6 +83,18 @@ def warm_up_trainer(model: Any, tokenizer: Any, config: SessionConfig, rows: Seq
         train_dataset=tokenised(tokenizer, config, rows),
         processing_class=tokenizer,
     )
+
+
+@contextmanager
+def plain_forward(model: Any) -> Iterator[None]:
+    """The model's own forward for a while: SFTTrainer's patched one gives no logits."""
+    own = vars(model.get_base_model())
+    patched = own.pop("forward", None)
+    try:
+        yield
+    finally:
+        if patched is not None:
+            own["forward"] = patched
 
 
 def undo_patches(model: Any) -> None:

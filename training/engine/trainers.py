@@ -13,6 +13,7 @@ import numpy
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
+from training import fallbacks
 from training.engine.checkpoints import checkpoint_path, rotate
 from training.engine.files import publish, unfinished_folder
 from training.engine.loading import load_adapters, name_base
@@ -92,6 +93,8 @@ class SafeCheckpoints(Trainer):
         self._writing_to: Path | None = None
         self._saved_step = 0
         self._after_step: tuple[Randomness, int] | None = None
+        # What callbacks have measured after the step that is logged next.
+        self.measured: dict[str, float | None] = {}
         self.remove_callback(PrinterCallback)
         self.add_callback(Reporter(self))
 
@@ -167,12 +170,12 @@ class SafeCheckpoints(Trainer):
 
 
 class Reporter(TrainerCallback):
-    """Turns the trainer's log lines into metrics events, one a step."""
+    """Turns the trainer's log lines into metrics events, one a step, with what other callbacks measured."""
 
     def __init__(self, trainer: SafeCheckpoints) -> None:
         self.trainer = trainer
         self.durations: deque[float] = deque(maxlen=20)
-        self.began = time.perf_counter()
+        self.began = self.ended = time.perf_counter()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.began = time.perf_counter()
@@ -184,14 +187,17 @@ class Reporter(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.trainer.remember_step()
+        self.ended = time.perf_counter()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if not logs or "train_runtime" in logs:
             return
-        now = time.perf_counter()
-        self.durations.append(now - self.began)
-        self.began = now
+        # What is measured after a step is no part of it.
+        self.durations.append(self.ended - self.began)
+        self.began = time.perf_counter()
         values = {name: value for name, value in logs.items() if name not in NOT_A_CURVE}
+        values |= self.trainer.measured
+        self.trainer.measured = {}
         values["epoch"] = logs.get("epoch")
         values["seconds_left"] = self.seconds_left(state)
         self.trainer.journal.event("metrics", values, state.global_step)
@@ -209,7 +215,7 @@ def common_options(config: SessionConfig, folder: Path, half: bool, cuda: bool) 
         "output_dir": str(folder / "trainer"),
         "weight_decay": training.weight_decay,
         "max_grad_norm": training.max_grad_norm,
-        "optim": optimiser(config, cuda)[0],
+        "optim": fallbacks.optimiser(config, cuda)[0],
         "seed": training.seed,
         "data_seed": training.seed,
         "save_strategy": "steps",
@@ -223,7 +229,7 @@ def common_options(config: SessionConfig, folder: Path, half: bool, cuda: bool) 
         "logging_nan_inf_filter": False,
         "gradient_checkpointing": training.gradient_checkpointing,
         "bf16": half,
-        "fp16": False,
+        "fp16": not half and fallbacks.precision(config, cuda)[0] == "fp16",
         "use_cpu": not cuda,
         "report_to": "none",
         "disable_tqdm": True,
@@ -234,17 +240,6 @@ def common_options(config: SessionConfig, folder: Path, half: bool, cuda: bool) 
         "adam_beta2": 0.999,
         "adam_epsilon": 1e-8,
     }
-
-
-NEEDS_CUDA = {"paged_adamw_32bit", "paged_adamw_8bit", "adamw_8bit"}
-
-
-def optimiser(config: SessionConfig, cuda: bool) -> tuple[str, str | None]:
-    """TRL's name of the optimiser, and what to tell the user if it is not the one asked for."""
-    asked = config.training.optim
-    if cuda or asked not in NEEDS_CUDA:
-        return asked, None
-    return "adamw_torch", f"Optimiser {asked} needs CUDA: adamw_torch takes its place."
 
 
 def schedule(config: SessionConfig) -> str:
