@@ -29,5 +29,13 @@ for (const key of linked) {
   });
 }
 
+/* A value of one's own unmarks its preset. */
+document.addEventListener("htmx:afterSettle", () => {
+  const chosen = document.getElementById("chosen-presets").dataset.chosen.split(" ");
+  for (const button of document.querySelectorAll("#presets .preset")) {
+    button.setAttribute("aria-pressed", String(chosen.includes(button.value)));
+  }
+});
+
 /* From here on the server takes what is posted as it is. */
 follow.value = "browser";

@@ -33,10 +33,15 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.elt !== form) return;
   arrived();
-  if (event.detail.successful) return;
-  dirty = true;
-  say("failed", "Not saved: the server did not answer. Change a field to try again.");
+  if (!event.detail.successful) dirty = true;
 });
+/* Not afterRequest: a request that a newer one replaces ends there, too, and is no failure. */
+for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
+  document.addEventListener(name, (event) => {
+    if (event.detail.elt !== form) return;
+    say("failed", "Not saved: the server did not answer. Change a field to try again.");
+  });
+}
 document.addEventListener("htmx:afterSettle", markFields);
 
 function markFields() {
