@@ -121,7 +121,14 @@ def is_verb_or_model(path: Path) -> bool:
 def test_the_engine_knows_no_django_and_nothing_of_the_web() -> None:
     engine = [path for path in of_app("training") if path.parts[1] == "engine"]
     assert engine
-    allowed = ("training.engine", "training.events", "training.schema", "rewards.registry", "rewards.composition")
+    allowed = (
+        "training.engine",
+        "training.events",
+        "training.fallbacks",
+        "training.schema",
+        "rewards.registry",
+        "rewards.composition",
+    )
     for path in engine:
         names = modules_imported(path)
         assert not roots(names) & {"django", "rest_framework", "channels", "huey"}, path
