@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -49,7 +51,7 @@ def detect() -> Device:
     with _nvml() as nvml:
         if nvml is None or not nvml.nvmlDeviceGetCount():
             return Device("cpu")
-        first = nvml.nvmlDeviceGetHandleByIndex(0)
+        first = _first_visible(nvml)
         return Device(
             "cuda",
             name=str(nvml.nvmlDeviceGetName(first)),
@@ -59,13 +61,16 @@ def detect() -> Device:
         )
 
 
-def sample() -> dict[str, Any]:
-    """Data of a `system` event."""
-    memory = psutil.virtual_memory()
+def sample(folder: Path) -> dict[str, Any]:
+    """Data of a `system` event; the disk is the one that holds `folder`."""
+    memory, disk = psutil.virtual_memory(), psutil.disk_usage(str(folder))
     return {
         "cpu_percent": psutil.cpu_percent(),
         "ram_used": memory.total - memory.available,
         "ram_total": memory.total,
+        "disk_used": disk.used,
+        # What root keeps for itself is neither used nor free: the line at the top is where writing fails.
+        "disk_total": disk.used + disk.free,
         **_gpu_sample(),
     }
 
@@ -75,7 +80,7 @@ def _gpu_sample() -> dict[str, Any]:
     with _nvml() as nvml:
         if nvml is None or not nvml.nvmlDeviceGetCount():
             return nothing
-        gpu = nvml.nvmlDeviceGetHandleByIndex(0)
+        gpu = _first_visible(nvml)
         memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
         return {
             "gpu_name": str(nvml.nvmlDeviceGetName(gpu)),
@@ -83,6 +88,15 @@ def _gpu_sample() -> dict[str, Any]:
             "gpu_memory_total": int(memory.total),
             "gpu_utilization": int(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu),
         }
+
+
+def _first_visible(nvml: Any) -> Any:
+    """The card that torch calls cuda:0: CUDA_VISIBLE_DEVICES hides others from torch, but not from NVML."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
+    if named.startswith("GPU-"):
+        return nvml.nvmlDeviceGetHandleByUUID(named)
+    index = int(named) if named.isascii() and named.isdigit() else 0
+    return nvml.nvmlDeviceGetHandleByIndex(index if index < nvml.nvmlDeviceGetCount() else 0)
 
 
 @contextlib.contextmanager

@@ -23,8 +23,8 @@ evaluation  answers as they come: {"label": "base" | "adapter", "done": int, "to
 checkpoint  {"path": relative to the session's folder, "bytes", "sha256": of the manifest, "seconds"}
 log         {"level": "info" | "warning" | "error", "message"}; where answers of a step could not be judged also
              "unjudged": {"count", "of": answers of the step, "reasons": {reason: count}}
-system      {"cpu_percent", "ram_used", "ram_total", "gpu_name", "gpu_memory", "gpu_memory_total",
-             "gpu_utilization"}; memory in bytes, None where there is no GPU
+system      {"cpu_percent", "ram_used", "ram_total", "disk_used", "disk_total", "gpu_name", "gpu_memory",
+             "gpu_memory_total", "gpu_utilization"}; memory and disk in bytes, None where there is no GPU
 error       {"message": what happened, "hint": what to do, "trace": reference of the traceback in the log, or None}
 """
 

@@ -20,14 +20,16 @@ GLOSSARY = {
     "base_model": Entry("Base model", "The model you start from. Its own weights are never changed here."),
     "batch_size": Entry("Batch size", "How many answers go through the model at once. Larger needs more memory."),
     "clip_ratio": Entry(
-        "Clip ratio",
-        "Share of tokens whose change was held back: at the low bound they were made too unlikely, at the high bound"
-        " too likely.",
+        "Policy clip ratio",
+        "Share of tokens whose update was held back, because it would have made them much less likely (min bound) or"
+        " much likelier (max bound) than before. The clip reason is the bound that did it more often. It has nothing to"
+        " do with truncated answers.",
+    ),
+    "completion_length": Entry(
+        "Completion length",
+        "Tokens of an answer, as the mean of a step. Growing towards the limit, it leads to truncated answers.",
     ),
     "cuda": Entry("CUDA", "What lets programs compute on NVIDIA graphics cards. Without it, training uses the CPU."),
-    "cut_off": Entry(
-        "Cut off", "The answer hit the token limit before it was finished. Many of these: allow more new tokens."
-    ),
     "epoch": Entry("Epoch", "One pass over all training rows."),
     "fine_tuning": Entry("Fine-tuning", "Going on with the training of a finished model, on data for your own task."),
     "gguf": Entry("GGUF", "One file with a model in it, often quantized, as llama.cpp, Ollama and LM Studio read it."),
@@ -74,15 +76,27 @@ GLOSSARY = {
         "Reinforcement learning", "Learning from a score for what was done, rather than from examples to copy."
     ),
     "reward": Entry("Reward function", "A small program that reads an answer and returns a number: higher is better."),
+    "reward_mean": Entry(
+        "Mean reward", "What a step's answers scored on average. It should rise; the band shows how much they differ."
+    ),
     "sft": Entry(
         "SFT warm-up", "A short round of copying the dataset's own answers, so that the model knows the format."
     ),
     "step": Entry("Step", "One round: answer some questions, score the answers, update the adapter once."),
+    "step_time": Entry("Time per step", "Seconds for one step: answering takes most of it, then scoring and learning."),
     "system_prompt": Entry("System prompt", "Instructions that the model reads before every question."),
     "temperature": Entry(
         "Temperature", "How freely the next token is drawn: near 0 always the likeliest, higher more varied."
     ),
     "token": Entry("Token", "The piece of text a model reads and writes: a short word or part of a longer one."),
+    "truncated": Entry(
+        "Truncated",
+        "Share of answers that were cut off at the token limit before they were finished. TRL logs it as"
+        " completions/clipped_ratio. Many of these: allow more new tokens. It has nothing to do with policy clipping.",
+    ),
+    "validation_loss": Entry(
+        "Validation loss", "The loss on rows that are not trained on. It rises again when a model learns by heart."
+    ),
     "vram": Entry("VRAM", "The memory of a graphics card. It limits how large a model can be trained."),
     "warmup": Entry("Warm-up", "The first steps, in which the learning rate rises from 0 to its value."),
 }

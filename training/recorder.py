@@ -33,12 +33,15 @@ from jobs.leases import AWAY
 from training.choices import RUNNING, TERMINAL, Kind, Status
 from training.events import EngineEvent, finite
 from training.models import Event, Session
+from training.streams import close_full_blocks, forget_blocks
 
 logger = logging.getLogger(__name__)
 
 FILE = "events.jsonl"
 HEAD = re.compile(rb'\{"seq": (\d+), "attempt": (\d+), ')
 BATCH_LINES, BATCH_BYTES = 200, 4 * 1024 * 1024
+# Events. Until a complete stretch has its block, charts read its rows.
+BLOCKS_LOOKED_FOR_EVERY = 100
 
 # Phases whose steps a later attempt may do again, in their order.
 STEPPED = [Status.PRETRAINING.value, Status.TRAINING.value, Status.FINISHING.value]
@@ -225,6 +228,8 @@ class Ingester:
             Event.objects.bulk_create(self._row(line) for line in batch)
             for line in batch:
                 supersede(self.session_id, line)
+            if (self.seq or 0) // BLOCKS_LOOKED_FOR_EVERY != batch[-1].seq // BLOCKS_LOOKED_FOR_EVERY:
+                close_full_blocks(self.session_id)
         return True
 
     def _row(self, line: Line) -> Event:
@@ -284,6 +289,10 @@ def supersede(session_id: UUID | str, line: Line) -> None:
         later = STEPPED[STEPPED.index(line.data["status"]) + 1 :]
         again = Q(phase=line.data["status"], step__gt=line.data.get("resumed_from") or 0) | Q(phase__in=later)
         older.filter(again).update(superseded=True)
+        forget_blocks(
+            session_id,
+            Q(phase=line.data["status"], last_place__gt=line.data.get("resumed_from") or 0) | Q(phase__in=later),
+        )
     elif line.kind == Kind.EVALUATION and line.step is None:
         older.filter(kind=Kind.EVALUATION, data__label=line.data.get("label")).update(superseded=True)
 

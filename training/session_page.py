@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from accounts.access import may
 from accounts.models import AnyUser, Role
 from training import series
-from training.charts import CLIP_KEYS, TILES, charts, part_colours
+from training.charts import CLIP_REASON_KEYS, TILES, Chart, charts, part_colours
 from training.choices import RUNNING, Kind, Status
 from training.models import Event, Session
 from training.schema import SessionConfig
@@ -166,7 +166,7 @@ def part_names(session: Session) -> list[str]:
 def tile_values(session: Session) -> dict[str, float | None]:
     """The newest value of every key a tile shows."""
     rows = list(series.metric_events(session).order_by("-seq").values_list("data", flat=True)[:ROWS_FOR_TILES])
-    return {key: newest_value(rows, key) for key in [*[tile.key for tile in TILES if tile.key != "clip"], *CLIP_KEYS]}
+    return {key: newest_value(rows, key) for key in [*[tile.key for tile in TILES], *CLIP_REASON_KEYS]}
 
 
 def newest_value(rows: list[dict[str, Any]], key: str) -> float | None:
@@ -214,6 +214,25 @@ def newest_checkpoints(session: Session, most: int = 10) -> list[Event]:
     return list(session.events.filter(kind=Kind.CHECKPOINT, superseded=False).order_by("-seq")[:most])
 
 
+@dataclass(frozen=True)
+class ChartBoard:
+    """Charts over one axis."""
+
+    phase: str
+    title: str
+    charts: list[Chart]
+
+
+def boards(session: Session, drawn: list[Chart]) -> list[ChartBoard]:
+    """GRPO first, as soon as there is any."""
+    found = [
+        ChartBoard(phase, title, [chart for chart in drawn if chart.phase == phase])
+        for phase, title in ((Status.TRAINING.value, "GRPO"), (Status.PRETRAINING.value, "SFT warm-up"))
+    ]
+    warming_up = newest(session, Kind.METRICS, phase=Status.PRETRAINING) and not series.metric_events(session).exists()
+    return [board for board in (found[::-1] if warming_up else found) if board.charts]
+
+
 def page(state: SessionState) -> dict[str, Any]:
     """The rest of the page, below its head."""
     session, colours = state.session, part_colours(part_names(state.session))
@@ -221,6 +240,7 @@ def page(state: SessionState) -> dict[str, Any]:
     return {
         "tiles": TILES,
         "charts": drawn,
+        "boards": boards(session, drawn),
         "values": tile_values(session),
         "parts": colours,
         "log": log_lines(session),

@@ -3,33 +3,40 @@
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.utils.text import slugify
 from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.access import get_or_404
 from loracraft import spreadsheets
 from training import series, session_groups
+from training.annotations import marks
 from training.charts import SYSTEM_CHARTS, TILES
 from training.choices import RUNNING, Kind, Status
 from training.hub import message
 from training.models import Event, Session
 from training.session_page import SessionState, newest, newest_checkpoints, page, valid_config
+from training.streams import READ_AT_ONCE, Range, Stream
 
 DEFAULT_EVENTS = 200
 MAX_EVENTS = 500
 # A reply ends after the event that takes it past this: the rollouts of one step can be megabytes.
 MAX_REPLY_BYTES = 4_000_000
 LOG_KINDS = [Kind.LOG, Kind.ERROR]
+LEVELS = ["info", "warning", "error"]
+MAX_SEARCH = 200
 CHART_POINTS = 900
 ANSWERS_ON_OVERVIEW = 4
 
-View = Callable[..., HttpResponse]
+Response = TypeVar("Response", bound=HttpResponseBase)
+View = Callable[..., HttpResponseBase]
 
 
 class BadQuery(ValueError):
@@ -38,7 +45,7 @@ class BadQuery(ValueError):
 
 def json_errors(view: View) -> View:
     @wraps(view)
-    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except BadQuery as problem:
@@ -95,9 +102,11 @@ def page_data(state: SessionState, context: dict[str, Any]) -> dict[str, Any]:
         "parts": context["parts"],
         "charts": [chart.as_json() for chart in context["charts"]],
         "systemCharts": [chart.as_json() for chart in SYSTEM_CHARTS],
-        "tileKeys": [tile.key for tile in TILES if tile.style != "clip"],
+        "tileKeys": [tile.key for tile in TILES],
         "points": CHART_POINTS,
         "values": context["values"],
+        "marks": marks(session),
+        "system": context["system"],
     }
 
 
@@ -124,7 +133,8 @@ def events(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Events in the order they happened.
 
     `after` goes forward from a cursor; `before`, or no cursor at all, gives the newest ones. `kinds` is a comma list,
-    `limit` at most MAX_EVENTS. A reply may hold fewer than asked for: go on from its last event.
+    `limit` at most MAX_EVENTS. Of the log `level` gives that one and graver ones, and `search` the lines with these
+    words. A reply may hold fewer than asked for: go on from its last event.
     """
     session = get_or_404(Session, request.user, pk)
     after, before = whole(request, "after"), whole(request, "before")
@@ -132,6 +142,7 @@ def events(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = visible(session)
     if kinds := chosen(request, "kinds", Kind.values):
         found = found.filter(kind__in=kinds)
+    found = found.filter(logged(request))
     if before is not None:
         found = found.filter(seq__lt=before)
     if after is not None:
@@ -139,6 +150,16 @@ def events(request: HttpRequest, pk: UUID) -> HttpResponse:
     ordered = found.order_by("-seq" if after is None else "seq")[:limit]
     lines = encoded(ordered)
     return events_reply(session, lines if after is not None else lines[::-1])
+
+
+def logged(request: HttpRequest) -> Q:
+    """What `level` and `search` ask for. An error event is the gravest line of a log and has no level."""
+    asked = Q()
+    if level := chosen(request, "level", LEVELS)[:1]:
+        asked &= Q(kind=Kind.ERROR) | Q(data__level__in=LEVELS[LEVELS.index(level[0]) :])
+    if words := request.GET.get("search", "")[:MAX_SEARCH]:
+        asked &= Q(data__message__icontains=words) | Q(data__hint__icontains=words)
+    return asked
 
 
 def encoded(found: QuerySet[Event]) -> list[str]:
@@ -158,23 +179,45 @@ def events_reply(session: Session, lines: list[str]) -> HttpResponse:
 
 @require_safe
 @never_cache
+@gzip_page
 @json_errors
 def series_json(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Columns over the steps, thinned. `keys` is a comma list, `key` may be repeated for names with a comma in them.
 
-    `phase` training or pretraining; or `kind=system`, over time. `from` and `to` bound the steps.
+    `phase` training or pretraining; or `kind=system`, over time. `from` and `to` bound the steps, or the seconds since
+    1970.
     """
     session = get_or_404(Session, request.user, pk)
-    keys = list(dict.fromkeys([*request.GET.getlist("key"), *filter(None, request.GET.get("keys", "").split(","))]))
-    if not 1 <= len(keys) <= series.MAX_KEYS:
+    keys = keys_asked(request)
+    if not keys:
         raise BadQuery(f"keys: name 1 to {series.MAX_KEYS} of them.")
     points = whole(request, "points", default=600, low=series.MIN_POINTS, high=series.MAX_POINTS) or 0
-    if chosen(request, "kind", [Kind.METRICS, Kind.SYSTEM]) == [Kind.SYSTEM]:
-        return JsonResponse(series.system(session, keys, points=points).as_json("times"))
-    phase = chosen(request, "phase", [Status.TRAINING, Status.PRETRAINING]) or [Status.TRAINING]
-    first, last = whole(request, "from"), whole(request, "to")
-    found = series.metrics(session, keys, phase=phase[0], points=points, first=first, last=last)
+    bounds = {"first": whole(request, "from"), "last": whole(request, "to")}
+    if asks_for_system(request):
+        return JsonResponse(series.system(session, keys, points=points, **bounds).as_json("times"))
+    found = series.metrics(session, keys, phase=phase_asked(request), points=points, **bounds)
     return JsonResponse(found.as_json("steps"))
+
+
+@require_safe
+@never_cache
+def marks_json(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return JsonResponse({"marks": marks(get_or_404(Session, request.user, pk))})
+
+
+def keys_asked(request: HttpRequest) -> list[str]:
+    keys = list(dict.fromkeys([*request.GET.getlist("key"), *filter(None, request.GET.get("keys", "").split(","))]))
+    if len(keys) > series.MAX_KEYS:
+        raise BadQuery(f"keys: name 1 to {series.MAX_KEYS} of them.")
+    return keys
+
+
+def asks_for_system(request: HttpRequest) -> bool:
+    return chosen(request, "kind", [Kind.METRICS, Kind.SYSTEM]) == [Kind.SYSTEM]
+
+
+def phase_asked(request: HttpRequest) -> str:
+    return (chosen(request, "phase", [Status.TRAINING, Status.PRETRAINING]) or [Status.TRAINING])[0]
 
 
 @require_safe
@@ -243,36 +286,75 @@ def config_json(request: HttpRequest, pk: UUID) -> HttpResponse:
     return download(response, f"session-{session.pk}.json")
 
 
-def download(response: Any, name: str) -> Any:
+def download(response: Response, name: str) -> Response:
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
 @require_safe
 @never_cache
-def metrics_csv(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Every step with every value, for a spreadsheet."""
+@json_errors
+def metrics_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Every step with every value, for a spreadsheet; or, asked for as series are, the columns of a chart unthinned."""
     session = get_or_404(Session, request.user, pk)
+    if keys := keys_asked(request):
+        return csv_of_chart(request, session, keys)
     found = session.events.filter(kind=Kind.METRICS, superseded=False).order_by("seq")
+    keys = keys_of(found)
+    head = ["phase", "step", "attempt", "at", *keys]
+    lines = csv_lines(head, found, lambda event: cells_before(event) + [event.data.get(key) for key in keys])
+    return csv_response(lines, f"session-{session.pk}-metrics.csv")
+
+
+def keys_of(found: QuerySet[Event]) -> list[str]:
     keys: dict[str, None] = {}
-    for data in found.values_list("data", flat=True).iterator(series.READ_AT_ONCE):
+    for data in found.values_list("data", flat=True).iterator(READ_AT_ONCE):
         keys.update(dict.fromkeys(data))
-    response = StreamingHttpResponse(csv_lines(found, list(keys)), content_type="text/csv; charset=utf-8")
-    return download(response, f"session-{session.pk}-metrics.csv")
+    return list(keys)
 
 
-async def csv_lines(found: QuerySet[Event], keys: list[str]) -> AsyncIterator[str]:
+def cells_before(event: Event) -> list[Any]:
+    return [event.phase, event.step, event.attempt, event.created_at.isoformat(timespec="milliseconds")]
+
+
+def csv_of_chart(request: HttpRequest, session: Session, keys: list[str]) -> HttpResponseBase:
+    """In the order it happened. What evaluations measured comes last."""
+    by_time = asks_for_system(request)
+    stream = Stream(session.pk, Kind.SYSTEM) if by_time else Stream(session.pk, Kind.METRICS, phase_asked(request))
+    within = Range(whole(request, "from"), whole(request, "to"))
+
+    def cells(event: Event) -> list[Any]:
+        values = [event.data.get(key) for key in keys]
+        place = event.created_at.isoformat(timespec="milliseconds") if by_time else event.step
+        return [place, *values] if any(key in event.data for key in keys) else []
+
+    evaluated = series.evaluations(session, within) if set(keys) & set(series.EVALUATED) else []
+    more = [[step, *(data.get(key) for key in keys)] for step, data in evaluated]
+    found = stream.events().filter(within.of_events(by_time))
+    lines = csv_lines(["time" if by_time else "step", *keys], found, cells, more)
+    name = slugify(request.GET.get("name", ""))[:60] or "chart"
+    return csv_response(lines, f"session-{session.pk}-{name}.csv")
+
+
+def csv_response(lines: AsyncIterator[str], name: str) -> HttpResponseBase:
+    return download(StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8"), name)
+
+
+async def csv_lines(
+    head: list[str], found: QuerySet[Event], cells: Callable[[Event], list[Any]], more: Iterable[list[Any]] = ()
+) -> AsyncIterator[str]:
     """An async iterator: under ASGI a plain one is read into memory as a whole before the first byte goes out."""
-    yield spreadsheets.csv_line(["phase", "step", "attempt", "at", *keys])
-    async for event in found.aiterator(series.READ_AT_ONCE):
-        at = event.created_at.isoformat(timespec="milliseconds")
-        cells = [event.phase, event.step, event.attempt, at, *(event.data.get(key) for key in keys)]
-        yield spreadsheets.csv_line(cells)
+    yield spreadsheets.csv_line(head)
+    async for event in found.aiterator(READ_AT_ONCE):
+        if line := cells(event):
+            yield spreadsheets.csv_line(line)
+    for line in more:
+        yield spreadsheets.csv_line(line)
 
 
 @require_safe
 @never_cache
-def log_text(request: HttpRequest, pk: UUID) -> HttpResponse:
+def log_text(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     session = get_or_404(Session, request.user, pk)
     found = session.events.filter(kind__in=LOG_KINDS).order_by("seq")
     response = StreamingHttpResponse(log_lines(found), content_type="text/plain; charset=utf-8")
@@ -280,7 +362,7 @@ def log_text(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 async def log_lines(found: QuerySet[Event]) -> AsyncIterator[str]:
-    async for event in found.aiterator(series.READ_AT_ONCE):
+    async for event in found.aiterator(READ_AT_ONCE):
         level = event.data.get("level") or event.kind
         at = event.created_at.isoformat(timespec="milliseconds")
         yield f"{at} {level.upper():7} {event.data.get('message', '')}\n"

@@ -208,7 +208,7 @@ def _watch(session: Session, will: Will, recorder: Recorder) -> None:
 def _report_system(session: Session, will: Will, recorder: Recorder) -> None:
     while True:
         try:
-            recorder(EngineEvent(Kind.SYSTEM, "", devices.sample()))
+            recorder(EngineEvent(Kind.SYSTEM, "", devices.sample(session.folder)))
         except (OSError, ValueError):
             # A full disk is for the engine to report; a closed log means that the run is over.
             logger.info("No system sample was recorded.")

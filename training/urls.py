@@ -28,6 +28,7 @@ urlpatterns = [
     path("sessions/<uuid:pk>/checkpoints/", session_views.checkpoints, name="checkpoints"),
     path("sessions/<uuid:pk>/events/", session_views.events, name="events"),
     path("sessions/<uuid:pk>/series/", session_views.series_json, name="series"),
+    path("sessions/<uuid:pk>/marks/", session_views.marks_json, name="marks"),
     path("sessions/<uuid:pk>/groups/", session_views.groups, name="groups"),
     path("sessions/<uuid:pk>/groups/<int:seq>/<int:group>/<int:index>/", session_views.completion, name="completion"),
     path("sessions/<uuid:pk>/metrics.csv", session_views.metrics_csv, name="metrics_csv"),

@@ -118,19 +118,29 @@ class History:
             mode=mode,
         )
 
-    def system(self, phase: str) -> None:
+    def system(self, phase: str, gpu: bool = False) -> None:
+        """`phase` is empty in what a trainer says about its machine."""
+        chance = self.random
         self.add(
             Kind.SYSTEM,
             phase,
             seconds=2,
-            cpu_percent=round(self.random.uniform(82, 100), 1),
-            ram_used=int(self.random.uniform(3.1e9, 3.6e9)),
+            cpu_percent=round(chance.uniform(82, 100), 1),
+            ram_used=int(chance.uniform(3.1e9, 3.6e9)),
             ram_total=25_200_000_000,
-            gpu_name=None,
-            gpu_memory=None,
-            gpu_memory_total=None,
-            gpu_utilization=None,
+            disk_used=int(chance.uniform(41e9, 42e9)),
+            disk_total=128_000_000_000,
+            gpu_name="NVIDIA H100 80GB HBM3" if gpu else None,
+            gpu_memory=int(chance.uniform(31e9, 36e9)) if gpu else None,
+            gpu_memory_total=85_520_809_984 if gpu else None,
+            gpu_utilization=chance.randint(60, 100) if gpu else None,
         )
+
+    def held_out(self, step: int, score: float, spread: float = 0.08) -> Event:
+        low, high = max(0.0, score - spread), min(1.0, score + spread)
+        row = self.add(Kind.EVALUATION, Status.TRAINING, step)
+        row.data = {"kind": "held_out", "step": step, "score": score, "low": low, "high": high}
+        return row
 
     def warm_up(self, steps: int = 20) -> None:
         self.begin(Status.PRETRAINING, "SFT warm-up", steps)

@@ -134,13 +134,27 @@ class FakeNvml:
 
 
 @pytest.mark.parametrize(("count", "kind", "memory"), [(1, "cuda", 1024**3), (0, "cpu", None)])
-def test_gpus_are_read_from_the_driver(monkeypatch, count, kind, memory):
+def test_gpus_are_read_from_the_driver(monkeypatch, tmp_path, count, kind, memory):
     monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(count))
     assert devices.detect.__wrapped__().kind == kind
-    sample = devices.sample()
+    sample = devices.sample(tmp_path)
     assert sample["gpu_memory"] == memory
     assert sample["gpu_utilization"] == (73 if count else None)
     assert 0 < sample["ram_used"] < sample["ram_total"]
+    assert 0 < sample["disk_used"] <= sample["disk_total"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "card"),
+    [("", "card 0"), ("2,3", "card 2"), ("GPU-8f2c", "card GPU-8f2c"), ("9", "card 0"), ("none", "card 0")],
+)
+def test_the_card_that_is_sampled_is_the_first_that_torch_may_use(monkeypatch, tmp_path, visible, card):
+    nvml = FakeNvml(4)
+    nvml.nvmlDeviceGetHandleByIndex = nvml.nvmlDeviceGetHandleByUUID = lambda named: f"card {named}"
+    nvml.nvmlDeviceGetName = str
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices.sample(tmp_path)["gpu_name"] == card
 
 
 def test_the_starter_lies_below_the_data_folder():

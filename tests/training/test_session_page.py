@@ -11,13 +11,14 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.training.factories import History, make_config, make_dataset_version, make_events, make_session
-from training import session_views
+from training import annotations, session_views
 from training.charts import PART_COLOURS, TILES, charts, part_colours
 from training.choices import Kind, Status
+from training.glossary import GLOSSARY
 from training.models import Session
 from training.schema import PromptSection, SessionConfig
 from training.session_groups import SHOWN_CHARACTERS, segments
-from training.session_page import SessionState
+from training.session_page import SessionState, boards
 
 PAGES = [
     "session",
@@ -25,6 +26,7 @@ PAGES = [
     "checkpoints",
     "events",
     "series",
+    "marks",
     "groups",
     "metrics_csv",
     "log",
@@ -408,6 +410,134 @@ def test_the_csv_has_every_step_and_nothing_a_spreadsheet_would_run(owner_client
     assert response.headers["Content-Disposition"].startswith("attachment")
 
 
+def csv_of(client: Client, session: Session, **query: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(streamed(client.get(url("metrics_csv", session), query)))))
+
+
+def test_the_csv_of_a_chart_has_its_columns_for_every_step_that_is_shown(owner_client: Client, team) -> None:
+    session = make_events(make_session(team), 30)
+    rows = csv_of(owner_client, session, key=["reward", "rewards/correct/mean"], **{"from": 11, "to": 20})
+    assert [row["step"] for row in rows] == [str(step) for step in range(11, 21)]
+    assert list(rows[0]) == ["step", "reward", "rewards/correct/mean"]
+    stored = session.events.get(kind=Kind.METRICS, phase=Status.TRAINING, step=11).data
+    assert float(rows[0]["reward"]) == stored["reward"]
+
+
+def test_the_csv_of_the_warm_up_of_the_machine_and_of_held_out_scores(owner_client: Client, team) -> None:
+    session = make_events(make_session(team), 5, warm_up=7, until=Status.FINISHING)
+    assert len(csv_of(owner_client, session, key="loss", phase="pretraining")) == 7
+    machine = csv_of(owner_client, session, key="cpu_percent", kind="system")
+    assert len(machine) == 5
+    assert machine[0]["time"].startswith("20")
+    scores = csv_of(owner_client, session, key=["test/accuracy", "test/low"])
+    assert [row["step"] for row in scores] == ["0", "5"]
+    assert float(scores[0]["test/low"]) < float(scores[0]["test/accuracy"]) < 1
+
+
+@pytest.mark.parametrize("query", [{"key": "loss", "phase": "lunch"}, {"key": "loss", "from": "x"}])
+def test_a_csv_of_nonsense_is_refused(owner_client: Client, team, query) -> None:
+    assert owner_client.get(url("metrics_csv", make_session(team)), query).status_code == 400
+
+
+def test_the_file_of_a_chart_is_named_after_it_and_nothing_else(owner_client: Client, team) -> None:
+    session = make_events(make_session(team), 2)
+    response = owner_client.get(url("metrics_csv", session), {"key": "kl", "name": 'kl"; x=../y'})
+    assert response.headers["Content-Disposition"] == f'attachment; filename="session-{session.pk}-kl-xy.csv"'
+
+
+# The log
+
+
+def logged(client: Client, session: Session, **query: Any) -> list[str]:
+    return [event["message"] for event in events(client, session, kinds="log,error", **query)["events"]]
+
+
+def make_log(team) -> Session:
+    session = make_session(team)
+    history = History(session)
+    history.log("Step 1 is done")
+    history.log("Memory is short at 100 %", "warning")
+    history.log("One answer was lost", "error")
+    history.add(Kind.ERROR, Status.TRAINING, message="The GPU is full.", hint="Lower the BATCH size.", trace=None)
+    return history.save()
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"level": "info"}, 4),
+        ({"level": "warning"}, 3),
+        ({"level": "error"}, 2),
+        ({"search": "step"}, 1),
+        ({"search": "batch"}, 1),
+        ({"search": "100 %"}, 1),
+        ({"search": "_"}, 0),
+        ({"search": "is", "level": "warning"}, 2),
+        ({"search": "x" * 5000}, 0),
+    ],
+)
+def test_the_log_is_searched_by_words_and_level(owner_client: Client, team, query, found: int) -> None:
+    assert len(logged(owner_client, make_log(team), **query)) == found
+
+
+def test_an_unknown_level_is_refused_by_name(owner_client: Client, team) -> None:
+    response = owner_client.get(url("events", make_log(team)), {"level": "fatal"})
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("level")
+
+
+# Marks
+
+
+def marks_of(client: Client, session: Session) -> list[tuple[str, str, str, int | None]]:
+    found = client.get(url("marks", session)).json()["marks"]
+    return [(mark["kind"], mark["title"], mark["phase"], mark["step"]) for mark in found]
+
+
+def test_marks_say_where_phases_began_and_where_checkpoints_are(viewer_client: Client, team) -> None:
+    session = make_events(make_session(team), 20, warm_up=12)
+    assert marks_of(viewer_client, session) == [
+        ("phase", "Loading", "", None),
+        ("phase", "SFT begins", "pretraining", 0),
+        ("phase", "SFT to GRPO", "training", 0),
+        ("phase", "SFT to GRPO", "pretraining", 12),
+        ("checkpoint", "Checkpoint 10", "training", 10),
+        ("checkpoint", "Checkpoint 20", "training", 20),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "kind"),
+    [("stopped", "Stopped", "ended"), ("failed", "Failed", "ended"), ("queued", "Interrupted", "interrupted")],
+)
+def test_a_stop_and_what_follows_are_marked_at_their_steps(
+    owner_client: Client, team, status: str, title: str, kind: str
+) -> None:
+    session = make_events(make_session(team), 14, warm_up=0, of=60)
+    history = History(session)
+    history.add(Kind.PHASE, status, status=status, label=title, ended=True)
+    session.attempt = 2
+    history.begin(Status.TRAINING, "GRPO", 60, resumed_from=10)
+    history.save()
+    found = marks_of(owner_client, session)
+    assert (kind, title, "training", 14) in found
+    assert ("resumed", "Resumed from step 10", "training", 10) in found
+
+
+def test_the_checkpoints_of_a_long_run_are_thinned_to_the_newest(owner_client: Client, team, monkeypatch) -> None:
+    monkeypatch.setattr(annotations, "MOST_CHECKPOINTS", 7)
+    session = make_events(make_session(team), 200, warm_up=0, rollouts_every=0)
+    found = [step for kind, _, _, step in marks_of(owner_client, session) if kind == "checkpoint"]
+    assert len(found) == 7
+    assert found[-1] == 200
+
+
+def test_the_page_brings_its_marks_along(owner_client: Client, team) -> None:
+    session = make_events(make_session(team), 10)
+    page = owner_client.get(url("session", session)).content.decode()
+    assert '"title": "Checkpoint 10"' in page
+
+
 def test_the_log_downloads_as_text_in_order(owner_client: Client, team) -> None:
     session = make_events(make_session(team), 10)
     lines = streamed(owner_client.get(url("log", session))).splitlines()
@@ -455,6 +585,36 @@ def test_charts_explain_lines_that_settings_keep_flat_or_away() -> None:
     assert "Flat at 0" in notes["clip"]
     config.grpo.num_iterations = 2
     assert not {chart.id: chart.note for chart in charts(config, {})}["clip"]
+
+
+def test_every_tile_is_explained_by_the_glossary_and_no_two_words_mean_the_same() -> None:
+    terms = [tile.term for tile in TILES]
+    assert set(terms) <= set(GLOSSARY)
+    assert len(set(terms)) == len(terms)
+    titles = {tile.key: tile.title for tile in TILES}
+    assert "Truncated" in titles["completions/clipped_ratio"]
+    assert "clip" in titles["clip_ratio/region_mean"]
+    assert "nothing to do with" in GLOSSARY["truncated"].definition
+
+
+def test_the_warm_up_comes_first_only_while_there_is_nothing_else(team) -> None:
+    session = make_session(team, Status.PRETRAINING)
+    drawn = charts(SessionConfig(), {})
+    assert [board.phase for board in boards(session, drawn)] == ["training", "pretraining"]
+    history = History(session)
+    history.warm_up(3)
+    history.save()
+    assert [board.phase for board in boards(session, drawn)] == ["pretraining", "training"]
+    history.step(1, 5)
+    history.save()
+    assert [board.phase for board in boards(session, drawn)] == ["training", "pretraining"]
+
+
+def test_a_session_without_a_warm_up_has_no_charts_of_one(owner_client: Client, team) -> None:
+    session = make_session(team, config=make_config(pre_training={"enabled": False}))
+    page = owner_client.get(url("session", session)).content.decode()
+    assert 'data-chart="sft_loss"' not in page
+    assert 'data-toolbar="pretraining"' not in page
 
 
 def test_all_keys_of_a_page_can_be_asked_for_at_once() -> None:
