@@ -1,40 +1,24 @@
-/* Charts that share an axis: one cursor, one zoom, one fetch. Each has a legend with values, a log switch and a table. */
+/* Charts that share an axis: one cursor, one zoom, one smoothing, one fetch. Each has a legend with values, a log switch,
+   a table and downloads. */
 import uPlot from "../vendor/uplot.js";
+import { savePicture } from "./chart-picture.js";
+import { drawMarks, markNear, marksOf, ROOM } from "./chart-marks.js";
+import { colour, faded, FONT, forgetColours } from "./chart-colours.js";
 import { format, formatTick } from "./session-format.js";
 
-const COLOURS = {
-  accent: "--lc-accent-text",
-  "quiet-1": "--part-5",
-  "quiet-2": "--part-6",
-  text: "--lc-faint",
-  grid: "--chart-grid",
-  axis: "--lc-line",
-};
 const TABLE_ROWS = 300;
+const NOTHING_YET = "Nothing measured yet.";
 const WHOLE_STEPS = [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000];
-
-/* A canvas needs plain colours; the style sheet has light-dark() and variables. A hidden element resolves them. */
-const resolved = new Map();
-const probe = document.createElement("span");
-probe.hidden = true;
-document.body.append(probe);
-
-function colour(name) {
-  if (!resolved.has(name)) {
-    probe.style.color = `var(${COLOURS[name] ?? `--${name}`})`;
-    resolved.set(name, getComputedStyle(probe).color);
-  }
-  return resolved.get(name);
-}
-
-function faded(name, share) {
-  const parts = colour(name).match(/[\d.]+/g);
-  return `rgba(${parts[0]}, ${parts[1]}, ${parts[2]}, ${share})`;
-}
+/* Shares of what is shown. */
+const PAN = 0.25;
+const ZOOM = 0.5;
+const WHEEL_ZOOM = 0.8;
+const PAGE_OF_ROWS = 20;
+const FETCH_AFTER = 120;
 
 const boards = new Set();
 new MutationObserver(() => {
-  resolved.clear();
+  forgetColours();
   for (const board of boards) board.restyle();
 }).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
 
@@ -52,12 +36,27 @@ function columnOf(values, gaps) {
   return values.map((value, place) => (value === null && !broken.has(place) ? undefined : value));
 }
 
+/* An exponential mean with as much weight for the steps before as `strength` says. A wider distance counts for more than
+   one row, so that thinned places are smoothed alike; a gap stays a gap and does not end the mean. */
+export function smoothed(axis, values, strength) {
+  const typical = axis.length > 1 ? (axis.at(-1) - axis[0]) / (axis.length - 1) : 1;
+  let [sum, weight, before] = [0, 0, null];
+  return values.map((value, place) => {
+    if (value == null) return value;
+    const fading = before === null ? 0 : strength ** Math.min(20, (axis[place] - axis[before]) / typical);
+    before = place;
+    sum = sum * fading + value;
+    weight = weight * fading + 1;
+    return sum / weight;
+  });
+}
+
 class Chart {
   constructor(figure, spec, board) {
     this.figure = figure;
     this.spec = spec;
     this.board = board;
-    this.log = spec.log;
+    this.log = false;
     this.hidden = new Set();
     this.place = figure.querySelector("[data-plot]");
     this.empty = figure.querySelector("[data-empty]");
@@ -66,6 +65,11 @@ class Chart {
     this.buildLegend(figure.querySelector("[data-legend]"));
     figure.querySelector("[data-log]")?.addEventListener("click", (event) => this.toggleLog(event.currentTarget));
     figure.querySelector("[data-table]").addEventListener("click", (event) => this.toggleTable(event.currentTarget));
+    figure.querySelector("[data-csv]").addEventListener("click", () => this.board.saveCsv(spec));
+    figure.querySelector("[data-png]").addEventListener("click", () => this.plot && savePicture(this));
+    this.place.addEventListener("keydown", (event) => this.key(event));
+    this.place.addEventListener("blur", () => this.board.moveCursor(null));
+    this.place.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     new ResizeObserver(() => this.resize()).observe(this.place);
   }
 
@@ -105,6 +109,55 @@ class Chart {
     this.resize();
   }
 
+  /* Keyboard: a cursor that reads values, zoom and pan. */
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !this.plot) return;
+    const act = event.shiftKey ? this.shiftKeys[event.key] : this.keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    event.stopPropagation();
+    act();
+  }
+
+  get shiftKeys() {
+    return { ArrowLeft: () => this.board.pan(-PAN), ArrowRight: () => this.board.pan(PAN), "+": this.keys["+"] };
+  }
+
+  get keys() {
+    return {
+      ArrowLeft: () => this.step(-1),
+      ArrowRight: () => this.step(1),
+      PageUp: () => this.step(PAGE_OF_ROWS),
+      PageDown: () => this.step(-PAGE_OF_ROWS),
+      Home: () => this.step(-Infinity),
+      End: () => this.step(Infinity),
+      "+": () => this.board.zoomBy(ZOOM),
+      "=": () => this.board.zoomBy(ZOOM),
+      "-": () => this.board.zoomBy(1 / ZOOM),
+      0: () => this.board.zoom(null),
+      Escape: () => this.board.zoom(null),
+    };
+  }
+
+  step(rows) {
+    this.board.moveCursor((this.plot.cursor.idx ?? this.board.axis.length) + rows);
+    this.board.announce(`${this.spec.title}, ${this.legendStep.textContent}: ${this.spoken}`);
+  }
+
+  get spoken() {
+    return this.lines.map((line) => `${line.label} ${this.legendValues[this.spec.lines.indexOf(line)].textContent}`).join(", ");
+  }
+
+  /* A plain wheel scrolls the page. */
+  wheel(event) {
+    if (!this.plot || !(event.ctrlKey || event.shiftKey)) return;
+    event.preventDefault();
+    const amount = Math.sign(event.deltaY || event.deltaX);
+    const at = this.plot.posToVal(event.clientX - this.plot.over.getBoundingClientRect().left, "x");
+    if (event.shiftKey) this.board.pan(amount * PAN * 0.4);
+    else this.board.zoomBy(amount < 0 ? WHEEL_ZOOM : 1 / WHEEL_ZOOM, at);
+  }
+
   get lines() {
     return this.spec.lines.filter((line) => !this.hidden.has(line.key));
   }
@@ -114,33 +167,51 @@ class Chart {
     return this.log ? values.map((value) => (value > 0 ? value : value === undefined ? undefined : null)) : values;
   }
 
-  /* The axis, then a column a line, then for each spread its upper and its lower edge. */
-  data() {
-    const columns = this.lines.map((line) => this.column(line.key));
-    for (const line of this.lines.filter((line) => line.spread && !this.log)) {
-      const middle = this.column(line.key);
-      const spread = this.column(line.spread);
-      const edge = (sign) => middle.map((value, place) => (value == null || spread[place] == null ? value : value + sign * spread[place]));
-      columns.push(edge(1), edge(-1));
-    }
-    return [this.board.axis, ...columns];
+  smooth(line, values) {
+    return this.board.smoothing && !line.sparse ? smoothed(this.board.axis, values, this.board.smoothing) : values;
+  }
+
+  /* What is drawn, from back to front: as measured and faint below a smoothed line, the edges of bands, the lines. */
+  get layers() {
+    const faint = this.board.smoothing ? this.lines.filter((line) => !line.sparse) : [];
+    const banded = this.log ? [] : this.lines.filter((line) => line.spread || line.edges);
+    return [
+      ...faint.map((line) => ({ values: this.column(line.key), style: { stroke: () => faded(line.colour, 0.3), width: 1, points: { show: false } } })),
+      ...banded.flatMap((line) => this.edges(line).map((values) => ({ values: this.smooth(line, values), style: { width: 0, points: { show: false } }, band: line }))),
+      ...this.lines.map((line) => ({ values: this.smooth(line, this.column(line.key)), style: this.styleOf(line) })),
+    ];
+  }
+
+  edges(line) {
+    if (line.edges) return [this.column(line.edges[1]), this.column(line.edges[0])];
+    const [middle, spread] = [this.column(line.key), this.column(line.spread)];
+    return [1, -1].map((sign) => middle.map((value, place) => (value == null || spread[place] == null ? value : value + sign * spread[place])));
+  }
+
+  data(layers) {
+    return [this.board.axis, ...layers.map((layer) => layer.values)];
   }
 
   get hasData() {
     return this.spec.lines.some((line) => (this.board.columns[line.key] ?? []).some((value) => value != null));
   }
 
+  get shown() {
+    return this.figure.offsetParent !== null;
+  }
+
   draw() {
+    // Nobody looks at it; it is drawn as soon as it has a size again.
+    this.stale = !this.shown;
+    if (this.stale) return;
     const filled = this.hasData;
     this.empty.hidden = filled;
-    if (this.note) {
-      this.note.hidden = !filled;
-      if (!filled) this.empty.textContent = this.note.textContent;
-    }
+    if (this.note) this.note.hidden = !filled;
+    if (!filled) this.empty.textContent = this.board.axis.length ? (this.note?.textContent ?? this.spec.empty) : NOTHING_YET;
     if (!filled) {
       this.destroy();
     } else if (this.plot) {
-      this.plot.setData(this.data(), false);
+      this.plot.setData(this.data(this.layers), false);
       this.plot.setScale("x", this.board.limits);
     } else {
       this.build();
@@ -162,44 +233,45 @@ class Chart {
 
   build() {
     if (!this.place.clientWidth) return;
-    this.plot = new uPlot(this.options(), this.data(), this.place);
+    const layers = this.layers;
+    this.plot = new uPlot(this.options(layers), this.data(layers), this.place);
     this.plot.setScale("x", this.board.limits);
   }
 
   resize() {
     const { clientWidth: width, clientHeight: height } = this.place;
     if (!width || !height) return;
-    if (!this.plot) this.draw();
-    else if (this.plot.width !== width || this.plot.height !== height) this.plot.setSize({ width, height });
+    if (!this.plot || this.stale) this.draw();
+    if (this.plot && (this.plot.width !== width || this.plot.height !== height)) this.plot.setSize({ width, height });
   }
 
-  options() {
-    const lines = this.lines;
-    const bands = [];
-    const edges = [];
-    for (const line of lines.filter((line) => line.spread && !this.log)) {
-      const upper = lines.length + edges.length + 1;
-      edges.push(hiddenEdge(), hiddenEdge());
-      bands.push({ series: [upper, upper + 1], fill: () => faded(line.colour, 0.16) });
-    }
+  options(layers) {
+    const bands = layers.flatMap((layer, index) =>
+      layer.band && layers[index + 1].band === layer.band ? [{ series: [index + 1, index + 2], fill: () => faded(layer.band.colour, 0.16) }] : [],
+    );
     return {
       width: this.place.clientWidth,
       height: this.place.clientHeight,
       legend: { show: false },
-      padding: [8, 20, 0, 0],
+      padding: [ROOM, 28, 0, 0],
       cursor: this.cursor(),
       hooks: {
         setCursor: [() => this.showValues()],
         setSelect: [(plot) => this.select(plot)],
+        draw: [(plot) => drawMarks(plot, this.marks, this.board.time)],
       },
       scales: {
         x: { time: this.board.time, auto: false },
-        y: this.log ? { distr: 3, log: 10 } : { range: (plot, low, high) => this.range(low, high) },
+        y: this.log ? { distr: 3, log: 10, range: logRange } : { range: (plot, low, high) => this.range(low, high) },
       },
       axes: [this.xAxis(), this.yAxis()],
-      series: [{}, ...lines.map((line) => this.seriesOf(line)), ...edges],
+      series: [{}, ...layers.map((layer) => layer.style)],
       bands,
     };
+  }
+
+  get marks() {
+    return this.board.showsMarks ? marksOf(this.board.marks, this.board) : [];
   }
 
   cursor() {
@@ -209,8 +281,21 @@ class Chart {
       points: { size: 6 },
       sync: { key: this.board.name, setSeries: false, filters: { pub: only, sub: only } },
       drag: { x: true, y: false, setScale: false, dist: 4 },
-      bind: { dblclick: () => () => this.board.zoom(null) },
+      bind: {
+        dblclick: () => () => this.board.zoom(null),
+        mousedown: (plot, over, select) => (event) => (event.shiftKey ? this.grab(event) : select(event)),
+      },
     };
+  }
+
+  /* With the shift key a drag moves the stretch that is shown. */
+  grab(event) {
+    const { min, max } = this.plot.scales.x;
+    const each = (max - min) / this.plot.over.clientWidth;
+    const from = event.clientX;
+    const move = (moved) => this.board.moveTo(min - (moved.clientX - from) * each, max - min);
+    document.addEventListener("mousemove", move);
+    document.addEventListener("mouseup", () => document.removeEventListener("mousemove", move), { once: true });
   }
 
   select(plot) {
@@ -218,15 +303,15 @@ class Chart {
     if (width < 4) return;
     const range = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
     plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    this.board.zoom(this.board.time ? range : [Math.floor(range[0]), Math.ceil(range[1])]);
+    this.board.zoom(range);
   }
 
-  seriesOf(line) {
+  styleOf(line) {
     return {
       stroke: () => colour(line.colour),
       width: line.dashed ? 1.25 : 2,
       dash: line.dashed ? [5, 3] : undefined,
-      points: { size: 5, fill: () => colour(line.colour), show: false, filter: isolated },
+      points: { size: 5, fill: () => colour(line.colour), show: line.sparse, ...(line.sparse ? {} : { filter: isolated }) },
     };
   }
 
@@ -266,17 +351,23 @@ class Chart {
     return [floor === 0 && low >= 0 ? 0 : low - room, high + room];
   }
 
-  /* At the cursor, or the newest ones. */
+  /* At the cursor, or the newest ones. With smoothing both the smoothed and, in brackets, the measured value. */
   showValues() {
     const at = this.plot?.cursor.idx ?? null;
     const axis = this.board.axis;
-    const place = at ?? axis.length - 1;
-    this.legendStep.textContent = axis.length ? this.board.labelOf(axis[place]) : "";
+    const place = Math.min(at ?? Infinity, axis.length - 1);
+    const mark = at === null ? null : markNear(this.plot, this.marks, this.board.time, axis[place]);
+    this.legendStep.textContent = axis.length ? [this.board.labelOf(axis[place]), mark?.title].filter(Boolean).join(", ") : "";
     this.spec.lines.forEach((line, index) => {
       const values = this.board.columns[line.key] ?? [];
-      const value = at === null ? newest(values) : values[at];
-      this.legendValues[index].textContent = format(value, this.spec.style);
+      this.legendValues[index].textContent = this.valueAt(line, values, at === null || line.sparse ? lastMeasured(values, place) : at);
     });
+  }
+
+  valueAt(line, values, place) {
+    const measured = format(values[place], this.spec.style);
+    if (!this.board.smoothing || line.sparse || values[place] == null) return measured;
+    return `${format(this.board.smoothedColumn(line.key)[place], this.spec.style)} (${measured})`;
   }
 
   describe() {
@@ -291,18 +382,23 @@ class Chart {
 
   drawTable() {
     if (this.tableBox.hidden) return;
-    const keys = this.spec.lines.flatMap((line) => (line.spread ? [line.key, line.spread] : [line.key]));
-    const titles = this.spec.lines.flatMap((line) => (line.spread ? [line.label, "std"] : [line.label]));
-    const head = make("tr", {}, ...[this.board.axisTitle, ...titles].map((title) => make("th", { scope: "col", class: "num" }, title)));
-    const places = [...this.board.axis.keys()].reverse().slice(0, TABLE_ROWS);
-    const rows = places.map((place) => this.tableRow(place, keys));
-    const caption = make("caption", {}, this.caption(places.length));
-    this.tableBox.replaceChildren(make("table", { class: "table" }, caption, make("thead", {}, head), make("tbody", {}, ...rows)));
+    const columns = this.spec.lines.flatMap((line) => [
+      [line.key, line.label],
+      ...(line.spread ? [[line.spread, "std"]] : []),
+      ...(line.edges ? line.edges.map((key, edge) => [key, edge ? "95 % to" : "95 % from"]) : []),
+    ]);
+    const head = [this.board.axisTitle, ...columns.map(([, title]) => title), "Mark"].map((title) => make("th", { scope: "col", class: "num" }, title));
+    const places = [...this.board.axis.keys()].reverse().filter((place) => columns.some(([key]) => this.board.columns[key]?.[place] !== undefined));
+    const rows = places.slice(0, TABLE_ROWS).map((place) => this.tableRow(place, columns));
+    const caption = make("caption", {}, this.caption(rows.length));
+    this.tableBox.replaceChildren(make("table", { class: "table" }, caption, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
   }
 
-  tableRow(place, keys) {
-    const cells = keys.map((key) => make("td", { class: "num" }, format(this.board.columns[key]?.[place], this.spec.style)));
-    return make("tr", {}, make("th", { scope: "row", class: "num" }, this.board.labelOf(this.board.axis[place], false)), ...cells);
+  tableRow(place, columns) {
+    const at = this.board.axis[place];
+    const cells = columns.map(([key]) => make("td", { class: "num" }, format(this.board.columns[key]?.[place], this.spec.style)));
+    const titles = this.board.time ? [] : marksOf(this.board.marks, this.board).filter((mark) => mark.step === at).map((mark) => mark.title);
+    return make("tr", {}, make("th", { scope: "row", class: "num" }, this.board.labelOf(at, false)), ...cells, make("td", {}, titles.join(", ")));
   }
 
   caption(shown) {
@@ -311,10 +407,8 @@ class Chart {
   }
 }
 
-const FONT = '11px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace';
-
-function hiddenEdge() {
-  return { width: 0, points: { show: false } };
+function logRange(plot, low, high) {
+  return low == null || high == null ? [0.1, 1] : uPlot.rangeLog(low, high, 10, false);
 }
 
 /* Places with no neighbour to draw a line to: only a point can show them. */
@@ -325,19 +419,24 @@ function isolated(plot, series) {
   return found.length ? found : null;
 }
 
-function newest(values) {
-  for (let place = values.length - 1; place >= 0; place -= 1) if (values[place] != null) return values[place];
-  return null;
+function lastMeasured(values, from) {
+  for (let place = from; place >= 0; place -= 1) if (values[place] != null) return place;
+  return -1;
 }
 
 export class Board {
-  /* `load(keys, range)` answers {steps | times, series, gaps, rows}; range is null or [first, last]. */
-  constructor({ name, specs, root, load, time = false, points = 900, more = [] }) {
-    Object.assign(this, { name, load, time, points });
+  /* `load(keys, range)` answers {steps | times, series, gaps, rows}; range is null or [first, last]. `csv(spec, range)`
+     starts a download. */
+  constructor({ name, title, fileName, specs, root, load, csv, announce, time = false, points = 900, more = [] }) {
+    Object.assign(this, { name, title, fileName, load, csv, announce, time, points });
     this.axis = [];
     this.columns = {};
     this.rows = 0;
     this.range = null;
+    this.extent = null;
+    this.marks = [];
+    this.showsMarks = true;
+    this.smoothing = 0;
     this.keys = [...new Set([...specs.flatMap((spec) => spec.keys), ...more])];
     this.charts = specs.map((spec) => new Chart(root.querySelector(`[data-chart="${spec.id}"]`), spec, this));
     this.listeners = [];
@@ -350,13 +449,17 @@ export class Board {
   }
 
   labelOf(place, named = true) {
-    if (this.time) return new Date(place * 1000).toLocaleTimeString([], { hour12: false });
+    if (this.time) return clock(place, this.limits.max - this.limits.min);
     return named ? `step ${place}` : String(place);
   }
 
   get limits() {
-    const [low, high] = this.range ?? [this.axis[0] ?? 0, this.axis.at(-1) ?? 1];
+    const [low, high] = this.range ?? this.whole;
     return low === high ? { min: low - 1, max: high + 1 } : { min: low, max: high };
+  }
+
+  get whole() {
+    return this.extent ?? [this.axis[0] ?? 0, this.axis.at(-1) ?? 1];
   }
 
   onChange(listener) {
@@ -365,17 +468,28 @@ export class Board {
 
   async refresh() {
     const asked = (this.asked += 1);
-    const reply = await this.load(this.keys, this.range);
+    clearTimeout(this.fetching);
+    this.fetching = null;
+    const range = this.range;
+    const reply = await this.load(this.keys, range);
     if (!reply || asked !== this.asked) return;
     this.axis = reply.steps ?? reply.times;
     this.rows = reply.rows;
     this.columns = Object.fromEntries(this.keys.map((key) => [key, columnOf(reply.series[key] ?? [], reply.gaps[key])]));
+    if (!range && this.axis.length) this.extent = [this.axis[0], this.axis.at(-1)];
     this.changed();
   }
 
-  /* One more row, or a row again. Values that are null were no numbers; missing ones were not measured. */
+  /* Moves follow each other fast: what is loaded is shown at once, what is missing is asked for when it calms down. */
+  refreshSoon(wait = FETCH_AFTER) {
+    this.fetching ??= setTimeout(() => this.refresh(), wait);
+  }
+
+  /* One more row, or more of a row. Values that are null were no numbers; missing ones were not measured. */
   append(place, values) {
-    if (this.range) return;
+    if (this.extent) this.extent = [Math.min(this.extent[0], place), Math.max(this.extent[1], place)];
+    if (this.range) return this.changed();
+    this.extent ??= [place, place];
     let at = this.axis.length;
     while (at > 0 && this.axis[at - 1] >= place) at -= 1;
     const again = this.axis[at] === place;
@@ -383,9 +497,10 @@ export class Board {
     this.axis.splice(at, again ? 1 : 0, place);
     for (const key of this.keys) {
       this.columns[key] ??= new Array(this.axis.length - 1).fill(undefined);
-      this.columns[key].splice(at, again ? 1 : 0, typeof values[key] === "number" || values[key] === null ? values[key] : undefined);
+      const value = typeof values[key] === "number" || values[key] === null ? values[key] : undefined;
+      this.columns[key].splice(at, again ? 1 : 0, value === undefined && again ? this.columns[key][at] : value);
     }
-    if (this.axis.length > 2 * this.points) this.refresh();
+    if (this.axis.length > 2 * this.points) this.refreshSoon();
     this.changed();
   }
 
@@ -396,16 +511,83 @@ export class Board {
     this.rows -= this.axis.length - keep;
     this.axis.length = keep;
     for (const key of this.keys) if (this.columns[key]) this.columns[key].length = keep;
+    if (this.extent) this.extent = [Math.min(this.extent[0], place), place];
     this.changed();
   }
 
+  /* Within the run, at least one step or second wide, and null for all of it. */
   zoom(range) {
-    this.range = range;
-    this.changed();
+    this.show(range);
     this.refresh();
   }
 
+  show(range) {
+    this.range = range && this.fitted(range);
+    this.changed();
+  }
+
+  fitted([first, last]) {
+    const [low, high] = this.whole;
+    let [from, to] = [Math.max(low, Math.floor(first)), Math.min(high, Math.ceil(last))];
+    if (to - from < 1) [from, to] = [Math.max(low, Math.min(from, high - 1)), Math.min(high, Math.max(to, low + 1))];
+    return from <= low && to >= high ? null : [from, to];
+  }
+
+  zoomBy(factor, at = null) {
+    const { min, max } = this.limits;
+    const middle = at ?? (min + max) / 2;
+    this.show([middle - (middle - min) * factor, middle + (max - middle) * factor]);
+    this.refreshSoon();
+  }
+
+  pan(share) {
+    const { min, max } = this.limits;
+    this.moveTo(min + (max - min) * share, max - min);
+  }
+
+  moveTo(first, width) {
+    if (!this.range) return;
+    const [low, high] = this.whole;
+    const from = Math.round(Math.max(low, Math.min(first, high - width)));
+    this.range = [from, from + Math.round(width)];
+    this.changed();
+    this.refreshSoon();
+  }
+
+  moveCursor(place) {
+    const at = place === null ? null : Math.max(0, Math.min(place, this.axis.length - 1));
+    for (const { plot } of this.charts) plot?.setCursor(at === null ? { left: -10, top: -10 } : { left: plot.valToPos(this.axis[at], "x"), top: 10 });
+  }
+
+  setSmoothing(strength) {
+    if (strength === this.smoothing) return;
+    this.smoothing = strength;
+    for (const chart of this.charts) chart.destroy();
+    this.changed();
+  }
+
+  /* For the legend, which asks at every move of the pointer. */
+  smoothedColumn(key) {
+    this.smoothedOnes ??= {};
+    return (this.smoothedOnes[key] ??= smoothed(this.axis, this.columns[key], this.smoothing));
+  }
+
+  setMarks(marks) {
+    this.marks = marks;
+    this.changed();
+  }
+
+  showMarks(shown) {
+    this.showsMarks = shown;
+    this.changed();
+  }
+
+  saveCsv(spec) {
+    this.csv(spec, this.range);
+  }
+
   changed() {
+    this.smoothedOnes = null;
     if (this.waiting) return;
     this.waiting = true;
     requestAnimationFrame(() => {
@@ -418,4 +600,13 @@ export class Board {
   restyle() {
     for (const chart of this.charts) chart.plot?.redraw(true, true);
   }
+}
+
+const DAY = 86_400;
+
+/* Over more than a day, the time of day alone says nothing. */
+function clock(place, shown) {
+  const at = new Date(place * 1000);
+  const time = at.toLocaleTimeString([], { hour12: false, hour: "2-digit", minute: "2-digit", ...(shown < DAY / 4 ? { second: "2-digit" } : {}) });
+  return shown < DAY ? time : `${at.toLocaleDateString([], { day: "numeric", month: "short" })} ${time}`;
 }

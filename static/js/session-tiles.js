@@ -36,9 +36,9 @@ function trendOf(values, style) {
 }
 
 function clipReason(low, high) {
-  if (low == null && high == null) return "–";
-  if (!low && !high) return "none";
-  return low > high ? "low bound" : high > low ? "high bound" : "both";
+  if (low == null && high == null) return "\u00a0";
+  if (!low && !high) return "clip reason: none";
+  return `clip reason: ${low > high ? "min bound" : high > low ? "max bound" : "both bounds"}`;
 }
 
 export class Tiles {
@@ -56,9 +56,10 @@ export class Tiles {
   showValues() {
     for (const tile of this.tiles) {
       const { tile: key, style } = tile.dataset;
-      const text = style === "clip" ? this.clip() : format(this.values[key], style);
+      const text = format(this.values[key], style === "clip" ? "percent" : style);
       const place = tile.querySelector("[data-value]");
       if (place.textContent !== text) place.textContent = text;
+      if (style === "clip") tile.querySelector("[data-trend]").textContent = this.clip();
     }
   }
 
@@ -70,9 +71,9 @@ export class Tiles {
   showHistory(columns) {
     for (const tile of this.tiles) {
       const { tile: key, style, good } = tile.dataset;
-      const history = (columns[style === "clip" ? "clip_ratio/region_mean" : key] ?? []).filter((value) => value != null);
+      const history = (columns[key] ?? []).filter((value) => value != null);
       tile.querySelector("path").setAttribute("d", sparkPath(history.slice(-SPARK_VALUES)));
-      this.showTrend(tile.querySelector("[data-trend]"), trendOf(history, style === "clip" ? "percent" : style), good);
+      if (style !== "clip") this.showTrend(tile.querySelector("[data-trend]"), trendOf(history, style), good);
     }
   }
 
@@ -82,5 +83,14 @@ export class Tiles {
     const better = good && trend?.sign ? (trend.sign > 0) === (good === "up") : null;
     place.classList.toggle("good", better === true);
     place.classList.toggle("bad", better === false);
+  }
+}
+
+/* What the machine did last: 12.3 of 85.0 GB. */
+export function showMachine(root, sample) {
+  for (const place of root.querySelectorAll("[data-now]")) {
+    const { now: key, of: whole, style } = place.dataset;
+    const value = format(sample[key], style);
+    place.textContent = whole && sample[whole] ? `${value} of ${format(sample[whole], style)}` : value;
   }
 }

@@ -1,10 +1,12 @@
 /* The session page: what the server drew is brought to life here and kept true. */
 import { Board } from "./charts.js";
+import { keepSmoothing, keptSmoothing, strengthOf, Toolbar } from "./chart-toolbar.js";
+import { save } from "./save.js";
 import { duration } from "./session-format.js";
 import { Groups } from "./session-groups.js";
 import { Live } from "./session-live.js";
 import { Log } from "./session-log.js";
-import { Tiles } from "./session-tiles.js";
+import { showMachine, Tiles } from "./session-tiles.js";
 
 const page = document.getElementById("session-page");
 const head = document.getElementById("session-head");
@@ -13,13 +15,17 @@ const places = page.dataset;
 
 /* Charts */
 
+function queryOf(query, keys, range) {
+  const asked = new URLSearchParams(query);
+  for (const key of keys) asked.append("key", key);
+  if (range) [["from", range[0]], ["to", range[1]]].forEach(([name, place]) => asked.set(name, Math.max(0, place)));
+  return asked;
+}
+
 function loader(query) {
   return async (keys, range) => {
-    const asked = new URLSearchParams({ points: start.points, ...query });
-    for (const key of keys) asked.append("key", key);
-    if (range && !query.kind) [["from", range[0]], ["to", range[1]]].forEach(([name, step]) => asked.set(name, Math.max(0, step)));
     try {
-      const response = await fetch(`${places.series}?${asked}`);
+      const response = await fetch(`${places.series}?${queryOf({ points: start.points, ...query }, keys, range)}`);
       if (response.ok) return await response.json();
       console.warn("The charts could not be loaded:", response.status);
     } catch (problem) {
@@ -29,8 +35,21 @@ function loader(query) {
   };
 }
 
+const spoken = document.getElementById("chart-spoken");
+
 function boardOf(name, specs, query, options = {}) {
-  return new Board({ name, specs, root: page, load: loader(query), points: start.points, ...options });
+  return new Board({
+    name,
+    specs,
+    root: page,
+    title: document.querySelector("#session-head h1").textContent,
+    fileName: `session-${start.id}`,
+    load: loader(query),
+    csv: (spec, range) => save(`${places.csv}?${queryOf({ ...query, name: spec.id }, spec.keys, range)}`),
+    announce: (words) => (spoken.textContent = words),
+    points: start.points,
+    ...options,
+  });
 }
 
 const boards = { system: boardOf("system", start.systemCharts, { kind: "system" }, { time: true }) };
@@ -39,26 +58,38 @@ for (const phase of ["training", "pretraining"]) {
   if (specs.length) boards[phase] = boardOf(phase, specs, { phase }, { more: phase === "training" ? start.tileKeys : [] });
 }
 
-const reset = page.querySelector("[data-zoom-reset]");
-const zoomState = page.querySelector("[data-zoom-state]");
-const zoomHint = zoomState.textContent;
+const bars = [...page.querySelectorAll("[data-toolbar]")].map((bar) => new Toolbar(bar, boards[bar.dataset.toolbar], setSmoothing));
 
-function showZoom() {
-  const zoomed = Object.values(boards).find((board) => board.range);
-  reset.hidden = !zoomed;
-  const [first, last] = zoomed?.range ?? [];
-  zoomState.textContent = zoomed && !zoomed.time ? `Steps ${Math.max(0, first)} to ${last}. Double click for the whole run.` : zoomHint;
+function setSmoothing(slider) {
+  keepSmoothing(slider);
+  for (const bar of bars) bar.showSmoothing(slider);
+  for (const board of Object.values(boards)) if (!board.time) board.setSmoothing(strengthOf(slider));
 }
 
-reset.addEventListener("click", () => Object.values(boards).forEach((board) => board.range && board.zoom(null)));
+setSmoothing(keptSmoothing());
+
+function setMarks(marks) {
+  for (const board of Object.values(boards)) board.setMarks(marks);
+}
+
+let askingForMarks = null;
+
+function reloadMarks() {
+  askingForMarks ??= setTimeout(async () => {
+    askingForMarks = null;
+    const response = await fetch(places.marks).catch(() => null);
+    if (response?.ok) setMarks((await response.json()).marks);
+  }, 500);
+}
 
 /* Tiles, log, groups */
 
 const tiles = new Tiles(page, start.values);
+const machine = document.getElementById("machine");
 const log = new Log(document.getElementById("log-box"), places.events);
 const groups = new Groups(document.getElementById("inspector"), places.groups);
 
-for (const board of Object.values(boards)) board.onChange(showZoom);
+showMachine(machine, start.system);
 boards.training?.onChange((board) => board.range || tiles.showHistory(board.columns));
 
 /* Tabs: the address names the open one */
@@ -173,12 +204,14 @@ const WORDS = {
   },
   system_update(message) {
     boards.system.append(Date.parse(message.at) / 1000, message);
+    showMachine(machine, message);
   },
   phase(message) {
     if (message.total_steps) total = message.total_steps;
     const board = boards[message.status];
     if (Number.isInteger(message.resumed_from)) board?.cutAfter(message.resumed_from);
     if (message.attempt > shownState.attempt) board?.refresh();
+    reloadMarks();
     redrawHead();
   },
   rollouts(message) {
@@ -186,6 +219,9 @@ const WORDS = {
     if (message.step !== null) groups.arrived(message.step);
   },
   evaluation(message) {
+    // The server knows at which step a score belongs.
+    if (message.summary || "score" in message) boards.training?.refreshSoon(1000);
+    if ("score" in message) return;
     const expected = message.label === "base" ? "base" : "after";
     if (stage() !== expected) redrawHead();
     else showProgress("question", message.done, message.total);
@@ -194,6 +230,7 @@ const WORDS = {
   },
   checkpoint() {
     window.htmx.trigger("#checkpoints", "checkpoint");
+    reloadMarks();
     redrawHead();
   },
   log: (message) => log.add(message),
@@ -213,6 +250,7 @@ function onState({ status, attempt }) {
 async function finish() {
   await live.stop();
   for (const board of Object.values(boards)) board.refresh();
+  reloadMarks();
   window.htmx.trigger("#latest", "rollouts");
   window.htmx.trigger("#checkpoints", "checkpoint");
   const open = page.querySelector(".tab-pane.active");
@@ -232,6 +270,7 @@ const live = new Live({
 });
 
 for (const board of Object.values(boards)) board.refresh();
+setMarks(start.marks);
 if (start.active) live.start();
 showConnection();
 startClock();
