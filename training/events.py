@@ -17,7 +17,8 @@ evaluation  answers as they come: {"label": "base" | "adapter", "done": int, "to
              at the end of a label: {"label", "summary": {"questions", "correct", "accuracy", "low", "high",
              "mean_reward", "seconds"}}; low and high are the 95 % Wilson interval.
              A score while training has a step, no answers and {"label": "validation", "summary", "metric": "reward" |
-             "accuracy", "score": float | None if nothing could be judged, "best": whether it is the best so far,
+             "accuracy", "score": float | None if nothing could be judged, "low", "high": its 95 % interval,
+             "best": whether it is the best so far,
              "best_step", "best_score", "without_gain": scores since the best one, "patience": int | None}; when
              without_gain reaches patience, training ends early
 checkpoint  {"path": relative to the session's folder, "bytes", "sha256": of the manifest, "seconds"}

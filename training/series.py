@@ -112,9 +112,8 @@ def evaluations(session: Session, within: Range) -> list[Row]:
 
 def during_training(found: QuerySet[Event]) -> Iterator[Row]:
     for step, data in found.filter(data__has_key="score").values_list("step", "data"):
-        place = data.get("step") if step is None else step
-        if isinstance(place, int):
-            yield place, {key: data.get(name) for key, name in HELD_OUT.items() if name in data}
+        if step is not None:
+            yield step, {key: data.get(name) for key, name in HELD_OUT.items()}
 
 
 def before_and_after(session: Session, found: QuerySet[Event]) -> Iterator[Row]:

@@ -61,6 +61,7 @@ def test_the_score_comes_every_so_many_steps_as_event_and_in_the_steps_metrics(s
     assert first["label"] == "validation"
     assert (first["metric"], first["best"], first["best_step"], first["without_gain"]) == ("reward", True, 2, 0)
     assert first["score"] == first["summary"]["mean_reward"] == first["best_score"]
+    assert first["low"] <= first["score"] <= first["high"]
     rows = {event.step: event.data for event in recorded.of("metrics", "training")}
     assert [step for step, row in rows.items() if "eval_reward" in row] == [2, 4]
     assert rows[2]["eval_reward"] == first["score"]

@@ -139,7 +139,7 @@ class History:
     def held_out(self, step: int, score: float, spread: float = 0.08) -> Event:
         low, high = max(0.0, score - spread), min(1.0, score + spread)
         row = self.add(Kind.EVALUATION, Status.TRAINING, step)
-        row.data = {"kind": "held_out", "step": step, "score": score, "low": low, "high": high}
+        row.data = {"label": "validation", "metric": "accuracy", "score": score, "low": low, "high": high}
         return row
 
     def warm_up(self, steps: int = 20) -> None:

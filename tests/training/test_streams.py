@@ -175,15 +175,6 @@ def test_held_out_scores_stand_at_their_steps_with_their_intervals(owner_client:
     assert reply["series"]["test/low"][0] < test[0]
 
 
-def test_an_evaluation_that_names_its_step_only_in_its_data_is_drawn_too(team) -> None:
-    session = make_session(team)
-    history = History(session)
-    history.step(1, 2)
-    history.held_out(1, 0.5).step = None
-    history.save()
-    assert series.metrics(session, ["held_out/score"]).columns["held_out/score"] == [0.5]
-
-
 def test_every_held_out_score_survives_thinning(team) -> None:
     session = make_run(team)
     history = History(session)

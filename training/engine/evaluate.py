@@ -48,6 +48,11 @@ class Evaluation:
         return summarised(list(self.results.values()), time.perf_counter() - began)
 
     @property
+    def rewards(self) -> list[float]:
+        """Of the answers measured last, those that could be judged."""
+        return [result.total for result in self.results.values() if result.total is not None]
+
+    @property
     def sampling(self) -> Sampling:
         return Sampling(new_tokens(self.config))
 
@@ -98,6 +103,17 @@ def summarised(results: list[Result], seconds: float) -> dict[str, Any]:
         "mean_reward": fmean(rewards) if rewards else None,
         "seconds": seconds,
     }
+
+
+def mean_interval(values: list[float]) -> tuple[float | None, float | None]:
+    """The 95 % interval of a mean by Student's t; none for fewer than two values."""
+    if len(values) < 2:
+        return None, None
+    from scipy.stats import sem, t
+
+    middle, error = fmean(values), float(sem(values))
+    reach = error * float(t.ppf(0.975, len(values) - 1))
+    return middle - reach, middle + reach
 
 
 def interval(correct: int, questions: int) -> tuple[float | None, float | None]:

@@ -16,7 +16,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from rewards.composition import Composition
-from training.engine.evaluate import Evaluation
+from training.engine.evaluate import Evaluation, mean_interval
 from training.engine.files import write_json
 from training.engine.generation import Generator
 from training.engine.grpo import Question, Trainer
@@ -140,11 +140,13 @@ class HeldOutScore(TrainerCallback):
         self.time.took(summary["seconds"])
         measured = {"reward": summary["mean_reward"], "accuracy": summary["accuracy"]}
         self.trainer.measured |= {f"eval_{name}": value for name, value in measured.items() if value is not None}
-        score = measured[self.section.metric_for_best_model]
+        metric = self.section.metric_for_best_model
+        score = measured[metric]
+        interval = (summary["low"], summary["high"]) if metric == "accuracy" else mean_interval(self.score.rewards)
         is_best = score is not None and self.history.add(step, score)
         if is_best and self.section.load_best_model_at_end:
             self.keep(self.trainer.folder / BEST)
-        self.report(step, summary, score, is_best)
+        self.report(step, summary, score, interval, is_best)
 
     @property
     def generator(self) -> Generator:
@@ -152,13 +154,22 @@ class HeldOutScore(TrainerCallback):
         made.refresh()
         return made
 
-    def report(self, step: int, summary: dict[str, Any], score: float | None, is_best: bool) -> None:
+    def report(
+        self,
+        step: int,
+        summary: dict[str, Any],
+        score: float | None,
+        interval: tuple[float | None, float | None],
+        is_best: bool,
+    ) -> None:
         best = self.history.best_step
         data = {
             "label": LABEL,
             "summary": summary,
             "metric": self.section.metric_for_best_model,
             "score": score,
+            "low": interval[0],
+            "high": interval[1],
             "best": is_best,
             "best_step": best,
             "best_score": None if best is None else self.history.scores[best],
