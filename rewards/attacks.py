@@ -31,10 +31,12 @@ LOOK_ALIKES = str.maketrans("aceiopxyACEHIKMOPTX0123456789", "асеіорхуА
 @dataclass(frozen=True)
 class Subject:
     """A question with its right answer in `sample.reference`; the sample's response is not looked at. `right` holds
-    answers that are known to be right, `others` right answers of other questions."""
+    answers that are known to be right, `others` right answers of other questions, `row` is its number in the dataset
+    as people count."""
 
     sample: Sample
     reasoning: str = ""
+    row: int | None = None
     right: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from typing import Any
 
 from rewards import golden
 from rewards.attacks import Attack, Shape, Subject, attacks, well_formed
-from rewards.composition import Composition, Result
+from rewards.composition import Composition, Part, Result
+from rewards.judging.memory import forgotten
 from rewards.registry import Markers, Sample
 
 # Raised when the gate judges otherwise than before: what was stored by an older one is not used then.
-GATE_VERSION = 1
+GATE_VERSION = 2
 # One attack in fifty may get through: a row whose question gives its answer away must not condemn a reward.
 MOST_FALSE_PASSES = 0.02
 # One right answer in ten may be refused: datasets have references that nobody would write that way.
@@ -28,16 +29,24 @@ MOST_FALSE_FAILS = 0.1
 MOST_ERRORS = 0.1
 # Seconds that 95 % of answers are judged within; slower, a step of 64 answers waits for minutes.
 SLOWEST_P95 = 5.0
-# Seconds after which no further question is begun: somebody waits for the page.
+# Seconds after which no further question is begun: somebody waits for the page, or a worker has more to do.
 BUDGET = 6.0
+PATIENT_BUDGET = 600.0
 MOST_CASES = 50
 MOST_ROWS = 20
+# Of a reward that asks a service, because each answer costs money: a row is some fifteen of them.
+MOST_ROWS_ASKED = 5
+# Decides which rows of a dataset are drawn, so that the same reward is examined with the same rows.
+SEED = 1
 # Questions whose answers are all scored a second time.
 SCORED_TWICE = 3
 EXAMPLES_KEPT = 8
 TEXT_KEPT = 300
 # Totals that differ by less are the same.
 CLOSE = 1e-9
+CHARACTERS_PER_TOKEN = 4
+# What a judge is told beside rubric and texts, and what it says.
+FRAME_CHARACTERS, REPLY_TOKENS = 900, 60
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,17 @@ class Failure:
     total: float | None
     right_total: float | None
     why: str = ""
+    row: int | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One of the numbers that decide, in words, beside what it may be at most."""
+
+    title: str
+    found: str
+    most: str
+    holds: bool
 
 
 @dataclass
@@ -70,6 +90,9 @@ class Report:
     p95_seconds: float = 0.0
     timed_out: bool = False
     asks_outside: bool = False
+    budget: float = BUDGET
+    # How many rows those that were examined were drawn from.
+    drawn_from: int = 0
     golden_problems: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
@@ -100,9 +123,13 @@ class Report:
             found.append("Nothing in this reward judges the answer: it can be gamed by form alone.")
             found += self._findings
         if self.asks_outside:
-            found.append("This reward asks a service, which costs money: it was not examined.")
+            found.append(
+                "This reward asks a service, which costs money: it is only examined when somebody asks for it."
+            )
         elif self.timed_out:
-            found.append(f"The examination was ended after {BUDGET:g} seconds, with {self.questions} questions done.")
+            found.append(
+                f"The examination was ended after {self.budget:g} seconds, with {self.questions} questions done."
+            )
         elif not self.questions:
             found.append("There was nothing to examine it with: no golden case, and no row with a reference.")
         return found
@@ -131,6 +158,29 @@ class Report:
         return ", ".join(dict.fromkeys(failure.label for failure in self.failures if failure.kind == kind))
 
     @property
+    def measures(self) -> list[Measure]:
+        """None before anything was scored."""
+        if not self.answers:
+            return []
+        return [
+            share("False passes", self.false_passes, self.attacks, MOST_FALSE_PASSES),
+            share("False fails", self.false_fails, self.right_answers, MOST_FALSE_FAILS),
+            share("Not judged", self.errors, self.answers, MOST_ERRORS),
+            Measure("Another total when scored again", f"{self.changed}", "0", not self.changed),
+            Measure(
+                "Time of an answer, 95th percentile",
+                in_time(self.p95_seconds),
+                in_time(SLOWEST_P95),
+                self.p95_seconds <= SLOWEST_P95,
+            ),
+        ]
+
+    @property
+    def failed_rows(self) -> list[int]:
+        """Their numbers as people count, of the failures that are kept."""
+        return sorted({failure.row for failure in self.failures if failure.row is not None})
+
+    @property
     def _first_reason(self) -> str:
         return next((failure.why for failure in self.failures if failure.kind == "error"), "no reason was given.")
 
@@ -144,21 +194,106 @@ class Report:
         return cls(**values | {"failures": [Failure(**each) for each in stored["failures"]]})
 
 
-def key(composition: Composition, cases: Sequence[dict[str, Any]], subjects: Sequence[Subject] = ()) -> str:
-    """The same for the same reward and the same questions."""
-    asked = [asdict(subject) for subject in subjects]
-    whole = [GATE_VERSION, composition.model_dump(mode="json"), list(cases), asked]
+def share(title: str, count: int, of: int, most: float) -> Measure:
+    part = count / of if of else 0.0
+    return Measure(title, f"{count} of {of}" + (f" ({part:.1%})" if of else ""), f"{most:.0%}", part <= most)
+
+
+def in_time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.2g} ms"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Questions made of rows, and how many rows they were drawn from."""
+
+    subjects: Sequence[Subject] = ()
+    of: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much examining a reward takes, about: its texts are not known before rows are drawn."""
+
+    answers: int = 0
+    requests: int = 0
+    tokens: int = 0
+
+
+def key(composition: Composition, cases: Sequence[dict[str, Any]], source: Mapping[str, Any] | None = None) -> str:
+    """The same for the same reward, the same cases and the same `source` of rows."""
+    whole = [GATE_VERSION, SEED, composition.model_dump(mode="json"), list(cases), source or {}]
     return sha256(json.dumps(whole, sort_keys=True, default=str).encode(errors="surrogatepass")).hexdigest()
 
 
-def subjects_of(rows: Sequence[tuple[Sample, str]]) -> list[Subject]:
-    """Rows with a reference as questions for the gate: (sample, reasoning)."""
-    usable = [(sample, reasoning) for sample, reasoning in rows if (sample.reference or "").strip()][:MOST_ROWS]
-    references = [sample.reference or "" for sample, _ in usable]
-    return [
-        Subject(sample, reasoning, others=tuple(references[place + 1 :] + references[:place])[:MOST_ROWS])
-        for place, (sample, reasoning) in enumerate(usable)
+def subjects_of(rows: Sequence[tuple[Sample, str]], numbers: Sequence[int] = ()) -> list[Subject]:
+    """Rows with a reference as questions for the gate: (sample, reasoning), and the number of each row."""
+    known: Sequence[int | None] = numbers or [None] * len(rows)
+    usable = [(*row, number) for row, number in zip(rows, known, strict=True) if (row[0].reference or "").strip()][
+        :MOST_ROWS
     ]
+    references = [sample.reference or "" for sample, *_ in usable]
+    return [
+        Subject(sample, reasoning, number, others=tuple(references[place + 1 :] + references[:place])[:MOST_ROWS])
+        for place, (sample, reasoning, number) in enumerate(usable)
+    ]
+
+
+def compares(composition: Composition) -> bool:
+    """Whether it is told what the right answer is, so that it should know wrong ones."""
+    return composition.needs_reference or any("{reference}" in part.parsed.template for part in judges(composition))
+
+
+def judges(composition: Composition) -> list[Any]:
+    """The parts that ask a service."""
+    return [part for part in composition.parts if part.definition.asks_outside]
+
+
+def rows_wanted(composition: Composition) -> int:
+    if not compares(composition):
+        return 0
+    return MOST_ROWS_ASKED if composition.asks_outside else MOST_ROWS
+
+
+STAND_IN = Subject(
+    Sample("A farmer has 12 rows of 14 apple trees and fells 6 of them. How many are left?", "", "162", {}),
+    others=("7",),
+)
+
+
+def plan(composition: Composition, cases: Sequence[dict[str, Any]], rows: int = 0) -> Plan:
+    """Counted as examine() would go about it, with `rows` rows like a short question."""
+    parsed = golden.CASES.validate_python(list(cases[:MOST_CASES]))
+    asked = [list(batches_of_case(composition, case)) for case in parsed] + [list(batches_of(STAND_IN))] * rows
+    # The same answer is asked about once in a batch.
+    distinct = [[text for batch in each for text in dict.fromkeys(batch)] for each in asked]
+    texts = [text for at, each in enumerate(distinct) for text in each * (2 if at < SCORED_TWICE else 1)]
+    requests = tokens = 0
+    for part in judges(composition):
+        votes = part.parsed.votes
+        requests += votes * len(texts)
+        tokens += votes * sum(map(len, texts)) // CHARACTERS_PER_TOKEN + votes * len(texts) * overhead(part)
+    return Plan(len(texts), requests, tokens)
+
+
+def overhead(part: Part) -> int:
+    """Tokens of a request beside the answer that it is about."""
+    asked: Any = part.parsed
+    told = len(asked.rubric) + len(asked.template) + FRAME_CHARACTERS
+    return told // CHARACTERS_PER_TOKEN + REPLY_TOKENS
+
+
+def batches_of_case(composition: Composition, case: golden.Case) -> Iterator[list[str]]:
+    yield [answer.text for answer in case.answers]
+    subject = subject_of(case)
+    if compares(composition) and subject.reference.strip() and subject.right:
+        yield from batches_of(subject)
+
+
+def batches_of(subject: Subject) -> Iterator[list[str]]:
+    made = well_formed(subject)
+    yield [*(text for _, text in made), *subject.right]
+    yield [attack.text for attack in attacks(subject, made[0][0])]
 
 
 def examine(
@@ -167,19 +302,21 @@ def examine(
     subjects: Sequence[Subject] = (),
     budget: float = BUDGET,
     ask: bool = False,
+    told: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Scores golden cases, and of each question with a reference the right answer and the attacks on it.
 
     Without `ask`, a reward that asks a service is not examined. Not more than `budget` seconds, save for the question
-    that is being judged when they are over.
+    that is being judged when they are over. `told` hears of each question that is done: its number, and of how many.
     """
-    report = Report(composition.judges_answer, asks_outside=composition.asks_outside and not ask)
+    report = Report(composition.judges_answer, asks_outside=composition.asks_outside and not ask, budget=budget)
     if report.asks_outside:
         return report
+    cases, subjects = cases[:MOST_CASES], subjects[: rows_wanted(composition)]
     examiner = Examiner(composition, report, time.monotonic() + budget)
-    examiner.cases(cases[:MOST_CASES])
-    if composition.needs_reference:
-        examiner.questions(subjects[:MOST_ROWS])
+    examiner.told = lambda: told(report.questions, len(cases) + len(subjects)) if told else None
+    examiner.cases(cases)
+    examiner.questions(subjects)
     report.p95_seconds = percentile(examiner.seconds, 0.95)
     return report
 
@@ -188,6 +325,7 @@ class Examiner:
     def __init__(self, composition: Composition, report: Report, until: float) -> None:
         self.composition, self.report, self.until = composition, report, until
         self.seconds: list[float] = []
+        self.told: Callable[[], None] = lambda: None
 
     @property
     def over(self) -> bool:
@@ -200,9 +338,10 @@ class Examiner:
                 return
             subject = subject_of(case)
             self.report.golden_problems += self.golden_problems(case, subject)
-            if self.composition.needs_reference and subject.reference.strip() and subject.right:
+            if compares(self.composition) and subject.reference.strip() and subject.right:
                 self.question(subject)
             self.report.questions += 1
+            self.told()
 
     def golden_problems(self, case: golden.Case, subject: Subject) -> list[str]:
         results = self.scored(subject, [answer.text for answer in case.answers])
@@ -219,6 +358,7 @@ class Examiner:
             self.question(subject)
             self.report.questions += 1
             self.report.rows += 1
+            self.told()
 
     def question(self, subject: Subject) -> None:
         shape, text, right = self.best(subject)
@@ -255,7 +395,10 @@ class Examiner:
         samples = [subject.answered(text) for text in texts]
         results = self.composition.score_all(samples)
         if self.report.questions < SCORED_TWICE:
-            self.compare(subject, texts, results, self.composition.score_all(samples))
+            # A verdict that is remembered would be the same by itself.
+            with forgotten():
+                again = self.composition.score_all(samples)
+            self.compare(subject, texts, results, again)
         self.report.answers += len(results)
         for text, result in zip(texts, results, strict=True):
             self.seconds.append(sum(result.seconds.values()))
@@ -274,7 +417,8 @@ class Examiner:
     def keep(self, failure: Failure, subject: Subject) -> None:
         if sum(kept.kind == failure.kind for kept in self.report.failures) < EXAMPLES_KEPT:
             text, about = failure.text[:TEXT_KEPT], subject.sample.instruction[:TEXT_KEPT]
-            self.report.failures.append(replace(failure, instruction=about, text=text, why=failure.why[:TEXT_KEPT]))
+            why = failure.why[:TEXT_KEPT]
+            self.report.failures.append(replace(failure, instruction=about, text=text, why=why, row=subject.row))
 
 
 def subject_of(case: golden.Case) -> Subject:

@@ -2,8 +2,9 @@ from django.conf import settings
 from django.db import models
 
 from accounts.models import TeamOwned
+from jobs.models import Job
 
-__all__ = ["PresetVersion", "RewardCheck", "RewardPreset"]
+__all__ = ["Examination", "PresetVersion", "RewardCheck", "RewardPreset"]
 
 
 class RewardPreset(TeamOwned):
@@ -63,6 +64,20 @@ class RewardCheck(models.Model):
 
     class Meta:
         ordering = ["-updated_at"]
+
+    def __str__(self) -> str:
+        return self.key[:12]
+
+
+class Examination(Job):
+    """A launch gate at work for a team. What it finds becomes the RewardCheck of `key`. The verbs are in
+    examinations.py."""
+
+    key = models.CharField(max_length=64, db_index=True)
+    request = models.JSONField(help_text="rewards.checks.Exam as JSON.")
+
+    class Meta:
+        ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return self.key[:12]

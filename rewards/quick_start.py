@@ -62,6 +62,7 @@ class Offer:
     slug: str
     name: str
     composition: Composition
+    own: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access import current_team, may
+from accounts.access import current_team, get_or_404, may, require, teams_with
 from accounts.models import Role
-from rewards import describe, exchange, golden, outside, presets
+from rewards import describe, examinations, exchange, golden, outside, presets
+from rewards.checks import Exam
 from rewards.forms import BenchForm, bench_for
-from rewards.models import RewardPreset
+from rewards.models import Examination, RewardPreset
 
 # Versions on a preset's page, and on the page of its versions.
 NEWEST, LISTED = 5, 100
@@ -53,6 +54,7 @@ def _detail(request: HttpRequest, preset: RewardPreset, bench: BenchForm) -> dic
         context["formula"] = describe.formula(card.composition)
         # Who opens a page has not asked for what costs money.
         context["cases"] = [] if card.composition.asks_outside else golden.run(card.composition, preset.golden)
+        context |= gate_context(request, preset, Exam(card.composition, list(preset.golden)))
     context["may_change"] = may_change(request, preset)
     context["lines"] = describe.version_lines(presets.versions_of(preset)[: NEWEST + 1])[:NEWEST]
     return context
@@ -60,6 +62,49 @@ def _detail(request: HttpRequest, preset: RewardPreset, bench: BenchForm) -> dic
 
 def may_change(request: HttpRequest, preset: RewardPreset) -> bool:
     return preset.team is not None and may(request.user, preset.team, Role.MEMBER)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def examine(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The card of the launch gate on a preset's page; a POST has a worker examine it. The asker's team pays."""
+    preset = presets.readable_or_404(request.user, pk)
+    role = Role.MEMBER if request.method == "POST" else Role.VIEWER
+    team, exam = preset.team or current_team(request.user, role), presets_exam(preset)
+    if request.method == "POST" and exam is not None:
+        require(request.user, team, Role.MEMBER)
+        examinations.start(team, request.user, exam)
+    if not getattr(request, "htmx", False):
+        return redirect("rewards:detail", pk)
+    return render(request, "rewards/_examined.html", {"preset": preset, **gate_context(request, preset, exam)})
+
+
+def presets_exam(preset: RewardPreset) -> Exam | None:
+    """With its golden cases alone. None if it can't be used any more."""
+    try:
+        return Exam(presets.composition_of(preset), list(preset.golden))
+    except presets.PresetMissing:
+        return None
+
+
+def gate_context(request: HttpRequest, preset: RewardPreset, exam: Exam | None) -> dict[str, Any]:
+    if exam is None:
+        return {}
+    team = preset.team or teams_with(request.user).first()
+    state = examinations.state(team, exam)
+    return {
+        "state": state,
+        "gate": state.report,
+        "may_examine": team is not None and may(request.user, team, Role.MEMBER),
+    }
+
+
+@require_POST
+def cancel_examination(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """`pk` is the examination's."""
+    job = get_or_404(Examination, request.user, pk, Role.MEMBER)
+    if not examinations.cancel(job):
+        messages.info(request, "That examination had ended already.")
+    return HttpResponse(headers={"HX-Refresh": "true"}) if getattr(request, "htmx", False) else redirect("rewards:list")
 
 
 @require_POST

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "accounts": set(),
     "jobs": {"accounts"},
     "datasets_app": {"jobs", "accounts"},
-    "rewards": {"accounts"},
+    "rewards": {"jobs", "accounts"},
     "training": {"jobs", "datasets_app", "rewards", "accounts"},
     "evaluation": {"jobs", "training", "datasets_app", "rewards", "accounts"},
     "exports": {"jobs", "training", "datasets_app", "rewards", "accounts", "evaluation"},

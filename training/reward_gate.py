@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
 from rewards import checks, gate, presets, quick_start
-from rewards.attacks import Subject
+from rewards.checks import Exam
 from rewards.composition import Composition
-from rewards.gate import Report
+from rewards.gate import Drawn, Report
 from rewards.quick_start import Offer, Proposal
 from rewards.registry import Markers, Sample
 from training.readiness import NotReady, Ready
@@ -19,6 +20,7 @@ from training.schema import Problem
 if TYPE_CHECKING:
     from accounts.models import AnyUser, Team
     from datasets_app.models import DatasetVersion
+    from datasets_app.rows import Row
     from training.schema import SessionConfig
 
 # The field of its problems. There is no such setting: what mends them is another reward, or a reason.
@@ -29,20 +31,86 @@ ROWS_LOOKED_AT = 100
 LONGEST_REASON = 1000
 
 
-def report_on(team: Team, config: SessionConfig, composition: Composition, version: DatasetVersion) -> Report:
-    """The stored report on this reward, its golden cases and these rows; else one that is made now."""
-    cases = checks.cases_of(team, config.reward)
-    return checks.report_on(composition, cases, subjects(config, composition, version))
+def exam_of(team: Team, config: SessionConfig, composition: Composition, version: DatasetVersion) -> Exam:
+    """The reward with the golden cases of its preset, and rows of the training part where it compares with a
+    reference. Nothing is read here."""
+    count = gate.rows_wanted(composition)
+    source = source_of(config, version, count) if count else {}
+    return Exam(composition, checks.cases_of(team, config.reward), source)
 
 
-def subjects(config: SessionConfig, composition: Composition, version: DatasetVersion) -> list[Subject]:
-    """None where nothing of the reward compares with a reference."""
-    return gate.subjects_of(rows(config, version)) if composition.needs_reference else []
+def source_of(config: SessionConfig, version: DatasetVersion, count: int) -> dict[str, Any]:
+    """Everything that decides which rows are drawn and what is made of them, as JSON."""
+    names = ("instruction_field", "response_field", "split")
+    return {
+        "version": str(version.pk),
+        "sha256": version.sha256,
+        "mapping": version.mapping,
+        "split": version.split,
+        "dataset": {name: getattr(config.dataset, name) for name in names},
+        "markers": vars(markers_of(config)),
+        "count": count,
+    }
+
+
+def drawn(source: dict[str, Any]) -> Drawn:
+    """The rows of an exam. None if the dataset can't be read: that is told where it is chosen."""
+    from datasets_app.models import DatasetVersion
+    from datasets_app.rows import Fields
+
+    version = DatasetVersion.objects.select_related("dataset").filter(pk=source["version"]).first()
+    if version is None:
+        return Drawn()
+    found, of = sampled(version, Fields(**source["dataset"]), source["count"])
+    markers = Markers(**source["markers"])
+    samples = [(sample_of(row, markers), row.reasoning) for row in found]
+    return Drawn(gate.subjects_of(samples, [row.row + 1 for row in found]), of)
+
+
+def sampled(version: DatasetVersion, section: Any, count: int) -> tuple[list[Row], int]:
+    """`count` rows drawn from the training part by a fixed seed, and how many rows they were drawn from."""
+    # Late: it reads Parquet, and every page imports this module.
+    from datasets_app import rows as reading
+    from datasets_app.problems import DatasetProblem
+
+    try:
+        numbers = training_numbers(version, section)
+        # Where the parts are not known, some can't be used.
+        places = Random(gate.SEED).sample(range(len(numbers)), min(2 * count, len(numbers)))
+        found = reading.load(version, section, [int(numbers[place]) for place in places])
+        rule = reading.rule_for(version, section)
+    except (DatasetProblem, OSError):
+        return [], 0
+    usable = [row for row in found if not reading.missing(row.instruction, row.response, rule)]
+    return usable[:count], len(numbers)
+
+
+def training_numbers(version: DatasetVersion, section: Any) -> Any:
+    """The rows of the training part; of a large version whose parts were never worked out, all rows. Raises
+    DatasetProblem."""
+    import numpy as np
+
+    from datasets_app import membership
+    from datasets_app import rows as reading
+
+    reading.check_columns(version, section)
+    file = membership.at_hand(version) if is_mapped_so(version, section) else None
+    if file is not None:
+        codes = np.frombuffer(file.read_bytes(), np.uint8)
+        return np.flatnonzero(codes == membership.CODES[reading.TRAIN])
+    if version.row_count <= membership.QUICK_ROWS:
+        return reading.parts(version, section).train
+    return range(version.row_count)
+
+
+def is_mapped_so(version: DatasetVersion, section: Any) -> bool:
+    """Whether the parts that were worked out for the version's mapping are those of `section`."""
+    asked = (section.instruction_field, section.response_field, section.split)
+    return asked == (version.mapping.get("instruction"), version.mapping.get("response"), "train")
 
 
 def rows(config: SessionConfig, version: DatasetVersion) -> list[tuple[Sample, str]]:
-    """(sample without an answer, reasoning) of the first rows that can be used."""
-    # Late: it reads Parquet, and every page imports this module.
+    """(sample without an answer, reasoning) of the first rows that can be used: somebody waits for the page."""
     from datasets_app.problems import DatasetProblem
 
     try:
@@ -54,7 +122,7 @@ def rows(config: SessionConfig, version: DatasetVersion) -> list[tuple[Sample, s
     return [(sample_of(row, markers), row.reasoning) for row in found]
 
 
-def first_rows(version: DatasetVersion, section: Any, count: int) -> list[Any]:
+def first_rows(version: DatasetVersion, section: Any, count: int) -> list[Row]:
     """The first rows that can be used. Raises DatasetProblem, and OSError if the file is gone."""
     from datasets_app import tables
     from datasets_app.rows import as_row, missing, reading
@@ -64,7 +132,7 @@ def first_rows(version: DatasetVersion, section: Any, count: int) -> list[Any]:
     return [row for row in made if not missing(row.instruction, row.response, how.rule)][:count]
 
 
-def sample_of(row: Any, markers: Markers) -> Sample:
+def sample_of(row: Row, markers: Markers) -> Sample:
     return Sample(row.instruction, "", row.reference or None, dict(row.columns), markers)
 
 
@@ -76,7 +144,7 @@ def proposals(team: Team, config: SessionConfig, version: DatasetVersion) -> lis
 def offers(team: Team | None) -> Iterator[Offer]:
     for preset in presets.usable_by(team):
         try:
-            yield Offer(preset.slug, preset.name, presets.composition_of(preset))
+            yield Offer(preset.slug, preset.name, presets.composition_of(preset), preset.team_id is not None)
         except presets.PresetMissing:
             # The card of this preset says what is wrong with it.
             continue
@@ -88,7 +156,7 @@ def markers_of(config: SessionConfig) -> Markers:
 
 def passed(ready: Ready, team: Team, by: AnyUser | None, reason: str) -> dict[str, Any]:
     """What a session that may start keeps of the gate. Raises NotReady if it fails and no reason is given."""
-    report = report_on(team, ready.config, Composition.model_validate(ready.composition), ready.version)
+    report = checks.report_on(exam_of(team, ready.config, Composition.model_validate(ready.composition), ready.version))
     reason = reason.strip()[:LONGEST_REASON]
     if report.problems and len(reason) < SHORTEST_REASON:
         raise NotReady([*(Problem(field=FIELD, message=message) for message in report.problems), missing(reason)])

@@ -21,6 +21,8 @@ from datasets_app.models import Dataset, DatasetVersion
 from datasets_app.previews import templates_for
 from datasets_app.problems import DatasetProblem
 from datasets_app.sources import is_hub_id
+from rewards import examinations
+from rewards.checks import Exam
 from rewards.composition import Composition
 from rewards.models import RewardPreset
 from rewards.presets import PresetMissing, composition_of, usable_by
@@ -350,12 +352,37 @@ def review_extras(request: HttpRequest, session: Session, preview: Preview, form
 
 
 def gate_context(request: HttpRequest, session: Session, preview: Preview) -> dict[str, Any]:
-    """What the launch gate says of the draft's reward, and the reason that was typed to start in spite of it."""
-    if preview.version is None or preview.composition is None:
+    """What the launch gate says of the draft's reward, and the reason that was typed to start in spite of it. It is
+    looked up: a GET examines nothing."""
+    exam = exam_of(session, preview)
+    if exam is None:
         return {}
-    report = reward_gate.report_on(session.team, preview.config, preview.composition, preview.version)
-    asked = request.POST
-    return {"gate": report, "reason": asked.get("reward_override", ""), "override": "override" in asked}
+    state, asked = examinations.state(session.team, exam), request.POST
+    typed = {"reason": asked.get("reward_override", ""), "override": "override" in asked}
+    return {"state": state, "gate": state.report, "rows_of": preview.version, **typed}
+
+
+def exam_of(session: Session, preview: Preview) -> Exam | None:
+    """None while dataset or reward are missing."""
+    if preview.version is None or preview.composition is None:
+        return None
+    return reward_gate.exam_of(session.team, preview.config, preview.composition, preview.version)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def gate(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The card of the launch gate; a POST has a worker examine the reward."""
+    session = draft_or_404(request, pk)
+    if session.status != Status.DRAFT:
+        return gone(request, session)
+    preview = Preview(session)
+    exam = exam_of(session, preview)
+    if request.method == "POST" and exam is not None:
+        examinations.start(session.team, request.user, exam)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("training:setup", pk, "review")
+    context = {"session": session, **gate_context(request, session, preview)}
+    return render(request, "training/new/_gate.html", context)
 
 
 SUMMARY = [

@@ -17,6 +17,7 @@ urlpatterns = [
     path("sessions/<uuid:pk>/config/reset/", setup_views.reset_config, name="reset_config"),
     path("sessions/<uuid:pk>/config/save/", setup_views.save_config, name="save_config"),
     path("sessions/<uuid:pk>/config/load/", setup_views.load_config, name="load_config"),
+    path("sessions/<uuid:pk>/gate/", setup_views.gate, name="gate"),
     path("sessions/<uuid:pk>/start/", setup_views.start, name="start"),
     path("sessions/<uuid:pk>/stop/", views.stop, name="stop"),
     path("sessions/<uuid:pk>/resume/", views.resume, name="resume"),

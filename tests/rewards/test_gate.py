@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from rewards import checks, gate
 from rewards.attacks import attacks, many_answers, negated, shapes, well_formed
+from rewards.checks import Exam
 from rewards.composition import Composition
-from rewards.gate import Report, examine, key, subjects_of
+from rewards.gate import Drawn, Report, examine, key, subjects_of
 from rewards.models import RewardCheck
 from rewards.registry import REGISTRY, Markers, NoParameters, RewardError, RewardFunction, Sample, Score
 from rewards.shipped import MARKERS, SHIPPED
@@ -175,15 +176,36 @@ def test_a_report_comes_back_from_json_as_it_was(register):
     assert again == report and again.problems == report.problems
 
 
-def test_the_key_changes_with_reward_cases_and_rows():
-    subjects = subjects_of(ROWS)
+def test_the_key_changes_with_reward_cases_and_the_source_of_rows():
+    source = {"version": "1", "sha256": "a"}
     keys = {
-        key(MATH, [], subjects),
-        key(of(part("markers")), [], subjects),
-        key(MATH, [{"a": 1}], subjects),
+        key(MATH, [], source),
+        key(of(part("markers")), [], source),
+        key(MATH, [{"a": 1}], source),
+        key(MATH, [], {**source, "sha256": "b"}),
         key(MATH, []),
     }
-    assert len(keys) == 4 and key(MATH, [], subjects) == key(MATH.model_copy(), [], subjects_of(ROWS))
+    assert len(keys) == 5 and key(MATH, [], source) == key(MATH.model_copy(), [], dict(source))
+
+
+def test_a_failure_names_its_row(register):
+    subjects = subjects_of([(Sample("No reference?", "", None, {}, M), ""), *ROWS], [3, 7, 9, 11, 13, 15, 17])
+    report = examine(register(lambda s, p: Score(1.0)), [], subjects)
+    assert {failure.row for failure in report.failures} <= {7, 9, 11, 13, 15, 17}
+    assert report.failed_rows and 3 not in report.failed_rows
+
+
+def test_the_measures_say_what_was_found_beside_what_may_be(register):
+    found = {m.title: m for m in examine(register(lambda s, p: Score(1.0)), [], subjects_of(ROWS)).measures}
+    assert not found["False passes"].holds and found["False passes"].most == "2%"
+    assert found["False fails"].holds and found["False fails"].found.startswith("0 of 6")
+    assert examine(MATH, []).measures == []
+
+
+def test_each_question_that_is_done_is_told(register):
+    told = []
+    examine(MATH, [], subjects_of(ROWS), told=lambda done, of: told.append((done, of)))
+    assert told == [(number, 6) for number in range(1, 7)]
 
 
 def test_the_gate_needs_no_django():
@@ -191,18 +213,35 @@ def test_the_gate_needs_no_django():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.fixture
+def rows_drawn(monkeypatch):
+    """Where rows come from, for tests without a dataset. Returns how often they were read."""
+    read = []
+    monkeypatch.setattr(checks, "draw", lambda source: read.append(source) or Drawn(subjects_of(ROWS), 60))
+    return read
+
+
+EXAM = Exam(MATH, [], {"version": "1"})
+
+
 @pytest.mark.django_db
-def test_a_stored_report_is_used_until_it_is_old(monkeypatch):
-    first = checks.report_on(MATH, [], subjects_of(ROWS))
-    monkeypatch.setattr(gate, "examine", lambda *a, **k: pytest.fail("examined again"))
-    assert checks.report_on(MATH, [], subjects_of(ROWS)) == first
-    assert RewardCheck.objects.count() == 1
+def test_a_stored_report_is_used_until_it_is_old(rows_drawn):
+    first = checks.report_on(EXAM)
+    assert (first.rows, first.drawn_from) == (6, 60)
+    assert checks.report_on(EXAM) == first and len(rows_drawn) == 1
     RewardCheck.objects.update(updated_at=timezone.now() - timedelta(days=2))
-    assert checks.newest(RewardCheck.objects.get().key) is None
+    assert checks.newest(EXAM) is None
+    checks.report_on(EXAM)
+    assert len(rows_drawn) == 2 and RewardCheck.objects.count() == 1
 
 
 @pytest.mark.django_db
-def test_examining_again_replaces_what_is_stored():
-    checks.report_on(MATH, [], subjects_of(ROWS))
-    checks.report_on(MATH, [], subjects_of(ROWS), again=True)
-    assert RewardCheck.objects.count() == 1
+def test_what_is_looked_for_reads_no_row(rows_drawn, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        assert checks.newest(EXAM) is None
+    assert not rows_drawn
+
+
+def test_an_exam_comes_back_from_json_as_it_was():
+    again = Exam.of(json.loads(json.dumps(EXAM.as_json())))
+    assert again.key == EXAM.key and again.composition == EXAM.composition

@@ -35,10 +35,14 @@ class SessionCommand(BaseCommand):
     def handle(self, *args: Any, session: str, **options: Any) -> None:
         row = find_session(session)
         try:
-            won = type(self).verb(row, None)
+            won = type(self).verb(row, None, **self.more(options))
         except NotReady as error:
             raise CommandError("\n".join(f"{p.field}: {p.message}" for p in error.problems)) from None
         if not won:
             row.refresh_from_db()
             raise CommandError(f"{row} is {row.get_status_display().lower()}: {self.refused}")
         self.stdout.write(f"{row} {self.done}")
+
+    def more(self, options: dict[str, Any]) -> dict[str, Any]:
+        """What else the verb is given."""
+        return {}
