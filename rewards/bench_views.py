@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
 
-from accounts.access import teams_with
-from accounts.models import AnyUser, Role
-from rewards import bench, bench_sources, cases, gate, outside, presets
-from rewards.bench import Item, Line, TooMuch
+from accounts.models import AnyUser
+from rewards import bench, bench_sources, case_views, gate, outside, presets
+from rewards.bench import Item, TooMuch
 from rewards.describe import part_scores
 from rewards.forms import LONGEST_TEXT, MARKER_LABELS, Text, style
 from rewards.models import RewardPreset
@@ -103,7 +99,11 @@ def page(request: HttpRequest) -> HttpResponse:
         form = BenchPageForm(request.user, initial=asked(request))
         return render(request, "rewards/bench.html", {"form": form})
     form = BenchPageForm(request.user, request.POST)
-    context: dict[str, Any] = {"form": form, "own": own_presets(request.user)}
+    context: dict[str, Any] = {
+        "form": form,
+        "chosen": request.POST.get("preset", ""),
+        **case_views.choices(request.user),
+    }
     if form.is_valid():
         try:
             context |= scored(form, request.user)
@@ -117,12 +117,6 @@ def asked(request: HttpRequest) -> dict[str, Any]:
     return found | ({"take": "session"} if "session" in found else {})
 
 
-def own_presets(user: AnyUser) -> list[RewardPreset]:
-    """Those that the user may add cases to."""
-    teams = teams_with(user, Role.MEMBER)
-    return list(RewardPreset.objects.filter(team__in=teams).only("pk", "name").order_by("name")[:200])
-
-
 def scored(form: BenchPageForm, user: AnyUser) -> dict[str, Any]:
     """Raises RowMissing, TooMuch, PresetMissing."""
     values = form.cleaned_data
@@ -132,7 +126,8 @@ def scored(form: BenchPageForm, user: AnyUser) -> dict[str, Any]:
     results = [line.result for line in lines]
     return {
         "lines": [
-            (line, part_scores(first, line.result), case_json(line)) for line in bench.ordered(lines, values["order"])
+            (line, part_scores(first, line.result), case_views.as_json(line.item.sample))
+            for line in bench.ordered(lines, values["order"])
         ],
         "compared": second is not None,
         "disagreements": sum(line.disagree for line in lines),
@@ -140,44 +135,3 @@ def scored(form: BenchPageForm, user: AnyUser) -> dict[str, Any]:
         "histogram_width": 10 * bench.BINS,
         "latencies": bench.latencies(results),
     }
-
-
-def case_json(line: Line) -> str:
-    sample = line.item.sample
-    return json.dumps(
-        {"instruction": sample.instruction, "response": sample.response, "reference": sample.reference,
-         "columns": sample.columns, "markers": vars(sample.markers)}, default=str
-    )  # fmt: skip
-
-
-@require_POST
-def add_case(request: HttpRequest) -> HttpResponse:
-    """An answer as a golden case of a preset: `case` holds it as JSON, `wanted` is good or bad."""
-    preset = presets.own_or_403(request.user, request.POST.get("preset", ""))
-    try:
-        made = cases.add(
-            preset, request.user, sample_in(request.POST.get("case", "")), request.POST.get("wanted") == "good"
-        )
-    except (cases.CaseProblem, presets.PresetChanged) as problem:
-        said, level = f"Not added. {problem}", messages.ERROR
-    else:
-        words = f"Added to the golden cases of {preset.name}, now version {preset.version}."
-        said, level = (words if made else "That answer is in the golden cases already."), messages.SUCCESS
-    if getattr(request, "htmx", False):
-        return render(request, "rewards/_bench_said.html", {"said": said, "failed": level == messages.ERROR})
-    messages.add_message(request, level, said)
-    return redirect(f"{reverse('rewards:bench')}?preset={preset.pk}")
-
-
-def sample_in(text: str) -> Sample:
-    """Raises CaseProblem."""
-    try:
-        told = json.loads(text)
-        markers = Markers(**told["markers"])
-        sample = Sample(told["instruction"], told["response"], told["reference"], told["columns"], markers)
-    except (ValueError, KeyError, TypeError) as error:
-        raise cases.CaseProblem("The answer did not come whole. Score again, then add it.") from error
-    texts = [sample.instruction, sample.response, *vars(markers).values(), sample.reference or ""]
-    if not all(isinstance(each, str) and len(each) <= LONGEST_TEXT for each in texts):
-        raise cases.CaseProblem(f"Question and answer of a case have at most {LONGEST_TEXT:,} characters.")
-    return sample

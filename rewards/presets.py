@@ -116,6 +116,14 @@ def readable_or_404(user: AnyUser, pk: UUID | str) -> RewardPreset:
     return preset
 
 
+def pk_or_404(text: str) -> UUID:
+    """An id that came in a form."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Http404("No such reward preset.") from None
+
+
 def own_or_403(user: AnyUser, pk: UUID | str) -> RewardPreset:
     """One that the user may change."""
     if readable_or_404(user, pk).team_id is None:
@@ -162,8 +170,13 @@ def copy(preset: RewardPreset, team: Team, by: AnyUser) -> RewardPreset:
         description=preset.description,
         definition=preset.definition,
         golden=preset.golden,
-        note=f"Copied from {preset.slug}, version {preset.version}",
+        note=f"{copied_from(preset)}{preset.version}",
     )
+
+
+def copied_from(preset: RewardPreset) -> str:
+    """How the note begins that the first version of a copy has."""
+    return f"Copied from {preset.slug}, version "
 
 
 def free_slug(team: Team, wanted: str) -> str:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from rewards import bench_views, composer_views, views
+from rewards import bench_views, case_views, composer_views, views
 
 app_name = "rewards"
 urlpatterns = [
@@ -11,11 +11,13 @@ urlpatterns = [
     path("compose/sample/", composer_views.sample, name="compose-sample"),
     path("compose/live/", composer_views.live, name="compose-live"),
     path("bench/", bench_views.page, name="bench"),
-    path("bench/case/", bench_views.add_case, name="bench-case"),
+    path("bench/case/", case_views.add, name="bench-case"),
+    path("cases/take-back/", case_views.take_back, name="case-take-back"),
     path("<uuid:pk>/", views.detail, name="detail"),
     path("<uuid:pk>/score/", views.score, name="score"),
     path("<uuid:pk>/examine/", views.examine, name="examine"),
     path("examinations/<uuid:pk>/cancel/", views.cancel_examination, name="examination-cancel"),
+    path("<uuid:pk>/cases/remove/", case_views.drop, name="case-remove"),
     path("<uuid:pk>/copy/", views.copy, name="copy"),
     path("<uuid:pk>/edit/", composer_views.edit, name="edit"),
     path("<uuid:pk>/versions/", views.versions, name="versions"),

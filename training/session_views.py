@@ -15,8 +15,11 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.access import get_or_404
+from accounts.models import Role
 from loracraft import spreadsheets
-from training import series, session_groups
+from rewards import case_views, presets
+from rewards.registry import Markers, Sample
+from training import reward_gate, series, session_groups
 from training.annotations import marks
 from training.charts import SYSTEM_CHARTS, TILES
 from training.choices import RUNNING, Kind, Status
@@ -269,14 +272,35 @@ def neighbours(session: Session, event: Event) -> dict[str, int | None]:
 def completion(request: HttpRequest, pk: UUID, seq: int, group: int, index: int) -> HttpResponse:
     """The whole text of one completion."""
     session = get_or_404(Session, request.user, pk)
+    _, text = completion_or_404(session, seq, group, index)
+    config = valid_config(session)
+    found = session_groups.segments(text, config.prompt if config else None)
+    return render(request, "training/session/_text.html", {"segments": found, "whole": True})
+
+
+def completion_or_404(session: Session, seq: int, group: int, index: int) -> tuple[dict[str, Any], str]:
+    """(the group, the text of one of its completions)"""
     event = newest(session, Kind.ROLLOUTS, seq=seq)
     try:
-        text = (event.data if event else {})["groups"][group]["completions"][index].get("text")
+        found = (event.data if event else {})["groups"][group]
+        return found, session_groups.text_of(found["completions"][index].get("text"))
     except (KeyError, IndexError):
         raise Http404("There is no such completion.") from None
+
+
+@require_safe
+def case(request: HttpRequest, pk: UUID, seq: int, group: int, index: int) -> HttpResponse:
+    """The form that makes a completion a golden case, with the session's preset chosen."""
+    session = get_or_404(Session, request.user, pk, Role.MEMBER)
+    found, text = completion_or_404(session, seq, group, index)
     config = valid_config(session)
-    found = session_groups.segments(session_groups.text_of(text), config.prompt if config else None)
-    return render(request, "training/session/_text.html", {"segments": found, "whole": True})
+    markers = reward_gate.markers_of(config) if config else Markers()
+    reference = session_groups.text_of(found.get("reference")) or None
+    sample = Sample(session_groups.text_of(found.get("question")), text, reference, {}, markers)
+    named = config.reward.preset_name if config and config.reward.type == "preset" else None
+    preset = presets.row_named(session.team, named) if named else None
+    context = case_views.form_context(request.user, sample, preset.pk if preset else None)
+    return render(request, "rewards/_case_form.html", context)
 
 
 @require_safe

@@ -32,6 +32,7 @@ urlpatterns = [
     path("sessions/<uuid:pk>/marks/", session_views.marks_json, name="marks"),
     path("sessions/<uuid:pk>/groups/", session_views.groups, name="groups"),
     path("sessions/<uuid:pk>/groups/<int:seq>/<int:group>/<int:index>/", session_views.completion, name="completion"),
+    path("sessions/<uuid:pk>/groups/<int:seq>/<int:group>/<int:index>/case/", session_views.case, name="case"),
     path("sessions/<uuid:pk>/metrics.csv", session_views.metrics_csv, name="metrics_csv"),
     path("sessions/<uuid:pk>/log.txt", session_views.log_text, name="log"),
     path("sessions/<uuid:pk>/config.json", session_views.config_json, name="config_json"),

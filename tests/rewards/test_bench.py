@@ -1,7 +1,5 @@
 """The test bench: answers scored, ranked, compared and kept as cases."""
 
-import json
-
 import pytest
 from django.urls import reverse
 
@@ -14,7 +12,6 @@ from tests.training.factories import make_events, make_session
 
 MATH = Composition.model_validate({"parts": [{"name": "answer", "function": "math_answer"}]})
 EXACT = Composition.model_validate({"parts": [{"name": "answer", "function": "json_equal"}]})
-CASE = {"instruction": "6 + 6?", "response": "13", "reference": "12", "columns": {}, "markers": shipped.MARKERS}
 
 
 def items(*texts):
@@ -80,7 +77,7 @@ def test_the_team_scores_pasted_answers_and_nothing_typed_is_lost(request, who, 
     text = page.content.decode()
     assert [line.result.correct for line, *_ in page.context["lines"]] == [True, False]
     assert "6 + 6?" in text and "bench-histogram" in text
-    assert ("Use as a good case" in text) == (who != "viewer_client")
+    assert ("should score" in text) == (who != "viewer_client")
 
 
 def test_an_outsider_can_not_score_with_a_teams_preset(outsider_client, own):
@@ -104,35 +101,3 @@ def test_answers_of_a_session_are_scored_for_its_team_alone(owner_client, outsid
 
 def test_a_missing_dataset_is_said(owner_client, math):
     assert "Choose a dataset" in posted(owner_client, math, take="rows").context["problem"]
-
-
-def add(client, preset, wanted="bad", **changes):
-    case = json.dumps({**CASE, **changes})
-    return client.post(reverse("rewards:bench-case"), {"preset": str(preset.pk), "case": case, "wanted": wanted})
-
-
-def test_an_answer_becomes_a_case_in_a_new_version(teammate_client, own):
-    before = len(own.golden)
-    add(teammate_client, own, "good", response="<SOLUTION>12</SOLUTION>")
-    add(teammate_client, own, "bad")
-    add(teammate_client, own, "bad")
-    own.refresh_from_db()
-    assert len(own.golden) == before + 1 and own.version == 3
-    assert [(a["rank"], a["label"]) for a in own.golden[-1]["answers"]] == [(1, "good"), (2, "bad")]
-
-
-def test_only_members_of_the_team_add_cases_and_none_to_shipped_presets(
-    viewer_client, outsider_client, owner_client, own, math
-):
-    assert add(viewer_client, own).status_code == 403
-    assert add(outsider_client, own).status_code == 404
-    assert add(owner_client, math).status_code == 403
-
-
-def test_half_a_case_is_refused(owner_client, own):
-    reply = owner_client.post(
-        reverse("rewards:bench-case"), {"preset": str(own.pk), "case": "{}", "wanted": "bad"}, follow=True
-    )
-    assert "did not come whole" in reply.content.decode()
-    own.refresh_from_db()
-    assert own.version == 1
