@@ -14,13 +14,12 @@ from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.decorators import sync_and_async_middleware
 
 from accounts import access, addresses, secrets
 from accounts.models import AnyUser, Role, Team
 from rewards.functions.judge import judge_model
-from rewards.judging import guard, surroundings
+from rewards.judging import books, guard, surroundings
 from rewards.judging.surroundings import Payer
 from rewards.registry import RewardError
 from rewards.sandbox import pool
@@ -37,7 +36,7 @@ def paid_by(team: Team) -> AbstractContextManager[None]:
 
 def payer_of(team: Team) -> Payer:
     """A budget counts for the team and the day."""
-    return Payer(lambda origin: key_of(team, origin), f"team {team.pk} on {timezone.now():%Y-%m-%d}")
+    return Payer(lambda origin: key_of(team, origin), f"team {team.pk} on {books.today()}", team=str(team.pk))
 
 
 def key_of(team: Team, origin: str) -> str:

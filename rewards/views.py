@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import current_team, get_or_404, may, require, teams_with
 from accounts.models import Role
-from rewards import describe, examinations, exchange, golden, outside, presets
+from rewards import describe, examinations, exchange, golden, judge_costs, outside, presets
 from rewards.checks import Exam
 from rewards.forms import BenchForm, bench_for
 from rewards.models import Examination, RewardPreset
@@ -55,6 +55,8 @@ def _detail(request: HttpRequest, preset: RewardPreset, bench: BenchForm) -> dic
         # Who opens a page has not asked for what costs money.
         context["cases"] = [] if card.composition.asks_outside else golden.run(card.composition, preset.golden)
         context |= gate_context(request, preset, Exam(card.composition, list(preset.golden)))
+        team = preset.team or teams_with(request.user).first()
+        context |= {"costs": judge_costs.of(team, card.composition), "costs_of": team}
     context["may_change"] = may_change(request, preset)
     context["lines"] = describe.version_lines(presets.versions_of(preset)[: NEWEST + 1])[:NEWEST]
     return context

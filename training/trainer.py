@@ -78,6 +78,7 @@ def run_session(session_id: uuid.UUID | str, attempt: int) -> Exit:
     session = _running_rows(session_id, attempt).select_related("team", "dataset_version").first()
     if session is None:
         return Exit.FENCED
+    surroundings.work_for(str(session.team_id))
     try:
         return _record(session, will)
     except OSError as error:

@@ -12,9 +12,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from accounts import addresses
-from rewards.judging import guard, prompt, verdict
+from rewards.judging import books, guard, prompt, verdict
+from rewards.judging.books import Entry
 from rewards.judging.client import Client, Patience, Request
-from rewards.judging.ledger import LEDGER
+from rewards.judging.ledger import LEDGER, Spent
 from rewards.judging.memory import MEMORY, Opinion
 from rewards.judging.surroundings import Payer, machine, payer
 from rewards.judging.wire import Line
@@ -47,10 +48,12 @@ class Batch:
         file = machine.memory() if self.parameters.remember else None
         known = MEMORY.find(cast, file) if self.parameters.remember else {}
         missing = [ballot for hash, ballot in cast.items() if hash not in known]
-        asked = self._ask(missing)
+        spent = Spent()
+        asked = self._ask(missing, spent)
         new = {hash: said for hash, said in asked.items() if isinstance(said, Opinion)}
         if self.parameters.remember:
             MEMORY.keep(new, file)
+        self._write_down(spent, len(cast), len(known))
         self._log(len(samples), len(known), len(cast))
         return [self._verdict(some, {**known, **asked}) for some in ballots]
 
@@ -77,9 +80,25 @@ class Batch:
             asked.template, values, border, rubric=asked.rubric, low=asked.low, high=asked.high, labels=asked.labels
         )
 
-    def _ask(self, ballots: list[Ballot]) -> dict[str, Opinion | RewardError]:
+    def _write_down(self, spent: Spent, verdicts: int, remembered: int) -> None:
+        if self.payer.team:
+            of = books.PAGE if self.payer.scope else books.SESSION
+            about = (self.payer.team, str(self.address), self.parameters.model, of)
+            books.add(books.beside_memory(), Entry(*about, spent.calls, spent.tokens, verdicts, remembered))
+
+    def _catch_up(self) -> None:
+        """A budget by the day is one for all processes."""
+        if not (self.payer.team and self.payer.scope):
+            return
+        about = (str(self.address), self.parameters.model, books.PAGE)
+        for entry in books.read(books.beside_memory(), self.payer.team, books.today()):
+            if (entry.endpoint, entry.model, entry.of) == about:
+                LEDGER.catch_up((self.payer.scope, *about[:2]), entry.calls, entry.tokens)
+
+    def _ask(self, ballots: list[Ballot], spent: Spent) -> dict[str, Opinion | RewardError]:
         if not ballots:
             return {}
+        self._catch_up()
         asked = self.parameters
         at_once = min(asked.at_once, len(ballots))
         request = Request(asked.model, asked.temperature, asked.max_tokens, asked.structured, tuple(asked.labels))
@@ -87,7 +106,8 @@ class Batch:
         patience = patience.hurried() if self.payer.hurried else patience
         with Line(self.address, machine.trusted(), at_once) as line, ThreadPoolExecutor(at_once) as pool:
             client = Client(line, request, patience, self.key, self.payer.scope)
-            said = pool.map(lambda ballot: self._opinion(client, ballot), ballots)
+            said = list(pool.map(lambda ballot: self._opinion(client, ballot), ballots))
+            spent.calls, spent.tokens = client.spent.calls, client.spent.tokens
             return {ballot.hash: opinion for ballot, opinion in zip(ballots, said, strict=True)}
 
     def _opinion(self, client: Client, ballot: Ballot) -> Opinion | RewardError:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rewards.judging import guard
-from rewards.judging.ledger import LEDGER, Account
+from rewards.judging.ledger import LEDGER, Account, Spent
 from rewards.judging.verdict import tokens_of
 from rewards.judging.wire import Line, Reply, Unanswered
 from rewards.registry import RewardError
@@ -104,6 +104,8 @@ class Client:
         self.host = line.address.place
         self.account: Account = (scope, str(line.address), request.model)
         self.path = line.address.path.removesuffix(COMPLETIONS) + COMPLETIONS
+        # Of this batch alone.
+        self.spent = Spent()
         self._lock = threading.Lock()
         self._failed_in_row = 0
         self._last = ""
@@ -157,6 +159,8 @@ class Client:
 
     def _once(self, body: bytes) -> Reply:
         LEDGER.take_call(self.account, self.patience.most_calls, self.patience.most_tokens)
+        with self._lock:
+            self.spent.calls += 1
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "lora-craft"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -165,7 +169,10 @@ class Client:
         except guard.Blocked as error:
             raise Down(str(error)) from None
         if reply.status == 200:
-            LEDGER.add_tokens(self.account, tokens_of(reply.body, len(body)))
+            tokens = tokens_of(reply.body, len(body))
+            LEDGER.add_tokens(self.account, tokens)
+            with self._lock:
+                self.spent.tokens += tokens
         return reply
 
     def _refused(self, reply: Reply) -> str:

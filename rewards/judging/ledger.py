@@ -40,6 +40,12 @@ class Ledger:
                 )
             spent.calls += 1
 
+    def catch_up(self, account: Account, calls: int, tokens: int) -> None:
+        """What other processes, or this one before it was started again, are known to have spent."""
+        with self._lock:
+            spent = self._account(account)
+            spent.calls, spent.tokens = max(spent.calls, calls), max(spent.tokens, tokens)
+
     def add_tokens(self, account: Account, tokens: int) -> None:
         with self._lock:
             self._account(account).tokens += tokens

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rewards.judging.guard import Trusted
@@ -25,11 +25,13 @@ def no_key(origin: str) -> str:
 @dataclass(frozen=True)
 class Payer:
     """`key_for` gives the key of an origin such as https://api.example.org, "" if there is none, and may raise
-    RewardError. `scope` is what a budget is counted for; "" is this process. `hurried`: somebody waits for a page."""
+    RewardError. `scope` is what a budget is counted for; "" is this process. `hurried`: somebody waits for a page.
+    `team`: whose books it is written in; "" is nobody's."""
 
     key_for: Callable[[str], str] = no_key
     scope: str = ""
     hurried: bool = False
+    team: str = ""
 
 
 @dataclass
@@ -65,3 +67,9 @@ def take_keys() -> None:
     global _of_process
     keys = json.loads(os.environ.pop(VARIABLE, "{}"))
     _of_process = Payer(lambda origin: str(keys.get(origin, "")))
+
+
+def work_for(team: str) -> None:
+    """For a trainer, as soon as it knows: what its judges cost is written in this team's books."""
+    global _of_process
+    _of_process = replace(_of_process, team=team)
