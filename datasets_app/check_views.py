@@ -80,6 +80,7 @@ def came_from(request: HttpRequest) -> str:
 
 def context(request: HttpRequest, version: DatasetVersion, **forms_: Any) -> dict[str, Any]:
     found = reported(version)
+    last = found["newest"]
     templates = list(previews.templates_for(request.user))
     return {
         **found,
@@ -87,7 +88,7 @@ def context(request: HttpRequest, version: DatasetVersion, **forms_: Any) -> dic
         "prompt_picture": length_picture(found["report"], "prompt"),
         "answer_picture": length_picture(found["report"], "answer"),
         "over": over(found["report"]),
-        "check_form": asked_form(version),
+        "check_form": asked_form(last),
         "models": chat_rendering.offered_models(),
         "templates": templates,
         **forms_,
@@ -106,8 +107,7 @@ def reported(version: DatasetVersion) -> dict[str, Any]:
     }
 
 
-def asked_form(version: DatasetVersion) -> CheckForm:
-    last = checks.newest(version)
+def asked_form(last: Check | None) -> CheckForm:
     initial = (
         last.request
         if last

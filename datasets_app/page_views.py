@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -98,15 +98,18 @@ def show(
     request: HttpRequest, version: DatasetVersion, tab: str, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
     """The page with the tab `tab` open, which is given `context` besides what every tab has."""
-    return render(request, "datasets/detail.html", {**frame(request, version, tab), **context}, status=status)
+    return render(request, "datasets/detail.html", {**frame(request, version, tab, context), **context}, status=status)
 
 
-def frame(request: HttpRequest, version: DatasetVersion, tab: str) -> dict[str, Any]:
+def frame(
+    request: HttpRequest, version: DatasetVersion, tab: str, known: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What every tab shows; `known` is what the tab has asked for already."""
     dataset = version.dataset
     numbers = list(dataset.versions.values_list("number", flat=True))
     older = version.number if version.number != max(numbers) else None
     sessions = list(version.sessions.select_related(None).only("pk", "name", "status", "created_at"))
-    check = checks.newest(version)
+    check = known["newest"] if known and "newest" in known else checks.newest(version)
     return {
         "dataset": dataset,
         "version": version,

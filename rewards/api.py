@@ -11,7 +11,8 @@ from rest_framework.response import Response
 
 from accounts.access import teams_with
 from rewards.composition import MAX_CHARACTERS, Composition
-from rewards.preset_api import invalid
+from rewards.gate_api import PresetCases, PresetExamination
+from rewards.preset_api import PRESET, invalid, route
 from rewards.preset_api import routes as preset_routes
 from rewards.presets import PresetMissing, messages, named
 from rewards.registry import Markers, Sample
@@ -71,5 +72,7 @@ def composition_in(body: TestBody, request: Request) -> Composition:
 
 routes = [
     *preset_routes,
+    route(f"{PRESET}/examination", PresetExamination, "preset-examination"),
+    route(f"{PRESET}/cases", PresetCases, "preset-cases"),
     re_path(r"^rewards/test/?$", test_reward, name="api-reward-test"),
 ]

@@ -187,6 +187,12 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def in_full(self) -> dict[str, Any]:
+        """With what follows from its numbers, for files and the API."""
+        rates = {name: getattr(self, name) for name in ("false_pass_rate", "false_fail_rate", "error_rate")}
+        said = {"passed": self.passed, "problems": self.problems, "warnings": self.warnings}
+        return {**said, **rates, **self.as_json()}
+
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Report:
         known = {item.name for item in fields(cls)}

@@ -6,6 +6,7 @@ Importing this needs no Django.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +23,10 @@ from rewards.registry import RewardFunction, Sample
 CLEAR = 0.8
 SHORT_WORDS = 6
 SCORED_ROWS = 6
+# Rows that a proposal must have been tried on, and the share its reason must hold for, to be made with confidence.
+ENOUGH_ROWS = 5
+SURE = 0.95
+TEXT_KEPT = 300
 MOST_PROPOSALS = 3
 SECONDS_EACH = 1.5
 NUMBER = re.compile(r"[-+]?[$€£]?\s*\d[\d,\s]*(?:\.\d+)?(?:/\d+)?\s*%?")
@@ -66,8 +71,20 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class ScoredRow:
+    """What a preset makes of one row: its reference as a well-formed answer, and the wrong answer that earns most."""
+
+    question: str
+    reference: str
+    right: float | None
+    wrong: float | None
+    wrong_answer: str
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """`right` and `wrong`: mean totals of the references as answers, and of attacks on them; None: nothing to score."""
+    """`right` and `wrong`: mean totals of the references as answers, and of attacks on them; None: nothing to score.
+    `clear`: the share of the rows that the reason of the proposal holds for. `own`: a preset of the team."""
 
     slug: str
     name: str
@@ -77,6 +94,28 @@ class Proposal:
     wrong: float | None = None
     rows: int = 0
     problems: tuple[str, ...] = ()
+    scored: tuple[ScoredRow, ...] = ()
+    clear: float = 0.0
+    own: bool = False
+
+    @property
+    def confidence(self) -> str:
+        """high, fair or low."""
+        if self.problems or not self.rows or self.right is None or self.wrong is None or self.right <= self.wrong:
+            return "low"
+        return "high" if self.clear >= SURE and self.rows >= ENOUGH_ROWS else "fair"
+
+    @property
+    def confidence_why(self) -> str:
+        if not self.rows:
+            return "There is no reference to score, so it was not tried on rows."
+        if self.problems or self.right is None or self.wrong is None or self.right <= self.wrong:
+            return "It does not tell right from wrong answers on these rows well enough."
+        if self.rows < ENOUGH_ROWS:
+            return f"It was tried on {self.rows} row{'s'[: self.rows != 1]} only."
+        if self.clear < SURE:
+            return f"It tells right from wrong on {self.rows} rows, but its reason holds for {self.clear:.0%} of them."
+        return f"It tells right from wrong on all {self.rows} rows it was tried on."
 
     @property
     def shares(self) -> list[tuple[str, float]]:
@@ -122,14 +161,24 @@ def propose(rows: Sequence[tuple[Sample, str]], offers: Iterable[Offer]) -> list
         return []
     if evidence.get("tests", 0) >= CLEAR and (found := with_tests(usable)):
         why = "The rows have tests, so code is judged by running it."
-        return ranked(found, rows, evidence, why, "")
+        return ranked(found, fitting_own(usable, found), Reason(rows, evidence, why, evidence["tests"]))
     if evidence.get("none", 0) > 1 - CLEAR:
         return without_reference(usable, evidence)
     kind = main_kind(evidence)
     fits, preferred, reason = JUDGES[kind]
     why = f"{evidence.get(kind, 0):.0%} of the references are {KINDS[kind]}: {reason}."
     found = [offer for offer in usable if any(fits(part.definition) for part in offer.composition.parts)]
-    return ranked(found, rows, evidence, why, preferred)
+    holds_for = evidence.get(kind, 0) + (evidence.get("short", 0) if kind == "prose" else 0)
+    return ranked(found, fitting_own(usable, found), Reason(rows, evidence, why, holds_for, preferred))
+
+
+def fitting_own(usable: Iterable[Offer], found: list[Offer]) -> list[Offer]:
+    """Presets of the team that compare answers with the reference in another way than the one that is usual for it."""
+    return [
+        offer
+        for offer in usable
+        if offer.own and offer not in found and offer.composition.needs_reference and offer.composition.judges_answer
+    ]
 
 
 def can_use(composition: Composition, rows: Sequence[tuple[Sample, str]]) -> bool:
@@ -161,35 +210,68 @@ def without_reference(offers: list[Offer], evidence: dict[str, float]) -> list[P
     return [Proposal(offer.slug, offer.name, why, evidence) for offer in found[:MOST_PROPOSALS]]
 
 
-def ranked(
-    offers: list[Offer], rows: Sequence[tuple[Sample, str]], evidence: dict[str, float], why: str, preferred: str
-) -> list[Proposal]:
-    """Those that tell right from wrong on these rows first; of equals the preferred one, then the simplest."""
-    subjects = gate.subjects_of(rows)[:SCORED_ROWS]
+@dataclass(frozen=True)
+class Reason:
+    """What a proposal is made from: the rows, what their references are, why in words, and for which share of the rows
+    it holds."""
+
+    rows: Sequence[tuple[Sample, str]]
+    evidence: dict[str, float]
+    why: str
+    clear: float
+    preferred: str = ""
+
+
+def ranked(usual: list[Offer], others: list[Offer], reason: Reason) -> list[Proposal]:
+    """Those that tell right from wrong on these rows first; of equals the preferred one, then the team's own, then the
+    simplest. `others` are only proposed if nothing is wrong with them."""
+    subjects = gate.subjects_of(reason.rows)[:SCORED_ROWS]
     found = []
-    for offer in offers:
+    for offer in [*usual, *others]:
         report = gate.examine(offer.composition, [], subjects, budget=SECONDS_EACH)
-        right, wrong = averages(offer.composition, subjects)
-        proposal = Proposal(offer.slug, offer.name, why, evidence, right, wrong, len(subjects), tuple(report.problems))
+        if offer in others and not report.passed:
+            continue
         failing = round(report.false_pass_rate + report.false_fail_rate + report.error_rate, 2)
-        found.append((failing, offer.slug != preferred, len(offer.composition.parts), offer.slug, proposal))
-    return [proposal for *_, proposal in sorted(found, key=lambda item: item[:4])[:MOST_PROPOSALS]]
+        rank = (failing, offer.slug != reason.preferred, not offer.own, len(offer.composition.parts), offer.slug)
+        found.append((rank, proposed(offer, subjects, reason, report)))
+    return [proposal for _, proposal in sorted(found, key=lambda item: item[0])[:MOST_PROPOSALS]]
 
 
-def averages(composition: Composition, subjects: Sequence[Subject]) -> tuple[float | None, float | None]:
-    """Mean totals of the references as well-formed answers, and of the attacks on them."""
-    right, wrong = [], []
-    for subject in subjects[:SCORED_ROWS]:
-        made = well_formed(subject)
-        totals = [result.total for result in composition.score_all([subject.answered(text) for _, text in made])]
-        best = max(
-            (total, -place) for place, total in enumerate(value if value is not None else -1e9 for value in totals)
-        )
-        shape = made[-best[1]][0]
-        results = composition.score_all([subject.answered(attack.text) for attack in attacks(subject, shape)])
-        right += [totals[-best[1]]] if totals[-best[1]] is not None else []
-        wrong += [result.total for result in results if result.total is not None]
-    return mean(right), mean(wrong)
+def proposed(offer: Offer, subjects: Sequence[Subject], reason: Reason, report: gate.Report) -> Proposal:
+    scored = [scored_row(offer.composition, subject) for subject in subjects]
+    why = f"{reason.why} It is your team's own." if offer.own else reason.why
+    return Proposal(
+        offer.slug,
+        offer.name,
+        why,
+        reason.evidence,
+        mean([row.right for row, _ in scored if row.right is not None]),
+        mean([total for _, wrong in scored for total in wrong]),
+        len(subjects),
+        tuple(report.problems),
+        tuple(row for row, _ in scored),
+        reason.clear,
+        offer.own,
+    )
+
+
+def scored_row(composition: Composition, subject: Subject) -> tuple[ScoredRow, list[float]]:
+    """The row, and the totals of all attacks on it."""
+    made = well_formed(subject)
+    rights = totals_of(composition, subject, [text for _, text in made])
+    place = max(range(len(made)), key=lambda at: -math.inf if rights[at] is None else rights[at])
+    tried = attacks(subject, made[place][0])
+    wrongs = totals_of(composition, subject, [attack.text for attack in tried])
+    known = [(total, attack) for total, attack in zip(wrongs, tried, strict=True) if total is not None]
+    # One that is right in substance may earn as much.
+    wrong = [(total, attack.text) for total, attack in known if not attack.may_equal]
+    worst, text = max(wrong, key=lambda pair: pair[0], default=(None, ""))
+    question, reference = subject.sample.instruction[:TEXT_KEPT], subject.reference[:TEXT_KEPT]
+    return ScoredRow(question, reference, rights[place], worst, text[:TEXT_KEPT]), [total for total, _ in known]
+
+
+def totals_of(composition: Composition, subject: Subject, texts: list[str]) -> list[Any]:
+    return [result.total for result in composition.score_all([subject.answered(text) for text in texts])]
 
 
 def mean(values: list[Any]) -> float | None:

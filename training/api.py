@@ -20,6 +20,7 @@ from training import lifecycle
 from training.choices import Status
 from training.models import SavedConfig, Session
 from training.readiness import NotReady, schema_problems
+from training.reward_api import routes as reward_routes
 from training.schema import SessionConfig
 
 
@@ -207,4 +208,5 @@ routes = [
     re_path(r"^configs/save/?$", save_config),
     re_path(r"^configs/load/?$", load_config),
     re_path(r"^configs/list/?$", list_configs),
+    *reward_routes,
 ]

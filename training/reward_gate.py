@@ -161,7 +161,7 @@ def passed(ready: Ready, team: Team, by: AnyUser | None, reason: str) -> dict[st
     if report.problems and len(reason) < SHORTEST_REASON:
         raise NotReady([*(Problem(field=FIELD, message=message) for message in report.problems), missing(reason)])
     override = overridden(report, by, reason) if report.problems else {}
-    return {"reward_check": kept(report), "reward_override": override}
+    return {"reward_check": report.in_full(), "reward_override": override}
 
 
 def missing(reason: str) -> Problem:
@@ -182,10 +182,3 @@ def overridden(report: Report, by: AnyUser | None, reason: str) -> dict[str, Any
         "at": timezone.now().isoformat(),
         "problems": report.problems,
     }
-
-
-def kept(report: Report) -> dict[str, Any]:
-    """The report with what follows from its numbers, for files and the API."""
-    rates = {name: getattr(report, name) for name in ("false_pass_rate", "false_fail_rate", "error_rate")}
-    said = {"passed": report.passed, "problems": report.problems, "warnings": report.warnings}
-    return {**said, **rates, **report.as_json()}

@@ -3,7 +3,9 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
@@ -451,3 +453,13 @@ def test_gsm8k_sized_uploads_pass_through_the_page_and_the_real_child(owner_clie
     response = owner_client.post(reverse("datasets:upload"), {"file": raw})
     assert response.status_code == 302
     assert DatasetVersion.objects.get().row_count == 8000
+
+
+@pytest.mark.parametrize("tab", ["validation", "statistics", "preview"])
+def test_the_newest_check_is_asked_for_once_a_page(owner_client: Client, version: DatasetVersion, tab: str) -> None:
+    with CaptureQueriesContext(connection) as made:
+        owner_client.get(reverse("datasets:detail", args=[version.dataset_id]), {"tab": tab})
+    wheres = [
+        query["sql"].partition("WHERE")[2] for query in made.captured_queries if "datasets_app_check" in query["sql"]
+    ]
+    assert sum("status" not in where for where in wheres) == 1

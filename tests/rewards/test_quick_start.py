@@ -80,3 +80,52 @@ def test_evidence_counts_kinds_and_rows_with_tests():
 def test_a_custom_composition_of_the_team_can_be_proposed():
     own = Offer("ours", "Ours", Composition.model_validate({"parts": [{"name": "a", "function": "math_answer"}]}))
     assert propose(rows("1", "22", "3"), [own])[0].slug == "ours"
+
+
+def own(slug, *parts):
+    return Offer(slug, slug.title(), Composition.model_validate({"parts": list(parts)}), own=True)
+
+
+def test_a_preset_of_the_team_that_judges_in_its_own_way_is_proposed_if_it_tells_right_from_wrong():
+    strict = own("ours", {"name": "a", "function": "exact_match"})
+    loose = own("loose", {"name": "a", "function": "contains", "parameters": {"phrases": ["a"]}})
+    found = {proposal.slug: proposal for proposal in propose(rows("18", "72", "5"), [*OFFERS, strict, loose])}
+    assert next(iter(found)) == "math" and "loose" not in found
+    assert found["ours"].own and "your team's own" in found["ours"].why and not found["ours"].problems
+
+
+def test_one_of_the_team_comes_before_shipped_ones_but_the_usual_one():
+    ours = own("zz-ours", {"name": "a", "function": "math_answer"}, {"name": "m", "function": "markers"})
+    assert [p.slug for p in propose(rows("18", "72", "5"), [*OFFERS, ours])][:2] == ["math", "zz-ours"]
+
+
+@pytest.mark.parametrize(
+    ("references", "confidence", "said"),
+    [
+        (["1", "22", "3", "14", "5", "61"], "high", "on all 6 rows"),
+        (["1", "22", "3"], "fair", "on 3 rows only"),
+        (["1"], "fair", "on 1 row only"),
+        (["1", "22", "3", "14", "5", "seven"], "fair", "holds for 83%"),
+        ([None, None], "low", "not tried on rows"),
+    ],
+)
+def test_the_confidence_is_said_in_words(references, confidence, said):
+    offers = [offer for offer in OFFERS if offer.slug in ("question-answering", "math", "format-only")]
+    best = propose(rows(*references), offers)[0]
+    if references[-1] == "seven":
+        best = next(p for p in propose(rows(*references), [own("q", {"name": "a", "function": "exact_match"})]))
+    assert best.confidence == confidence and said in best.confidence_why
+
+
+def test_a_proposal_that_fails_on_the_rows_is_of_low_confidence():
+    only = Offer("bad", "Bad", Composition.model_validate(
+        {"parts": [{"name": "a", "function": "math_answer", "weight": -1.0}]}
+    ))  # fmt: skip
+    best = propose(rows("1", "22", "3", "14", "5"), [only])[0]
+    assert best.confidence == "low" and "well enough" in best.confidence_why
+
+
+def test_each_row_is_shown_with_what_its_right_and_its_best_paid_wrong_answer_earn():
+    best = propose(rows("18", "72", "5"), OFFERS)[0]
+    assert [row.reference for row in best.scored] == ["18", "72", "5"]
+    assert all(row.right > row.wrong for row in best.scored) and best.scored[0].question.endswith("0")
