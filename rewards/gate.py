@@ -42,6 +42,8 @@ SEED = 1
 SCORED_TWICE = 3
 EXAMPLES_KEPT = 8
 TEXT_KEPT = 300
+ENDING = 90
+ALIKE_KEPT = 2
 # Totals that differ by less are the same.
 CLOSE = 1e-9
 CHARACTERS_PER_TOKEN = 4
@@ -61,6 +63,11 @@ class Failure:
     right_total: float | None
     why: str = ""
     row: int | None = None
+
+    @property
+    def ending(self) -> str:
+        """Where the answer stands; it begins like every other."""
+        return self.text if len(self.text) <= ENDING else f"…{self.text[-ENDING:]}"
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,8 @@ class Report:
     budget: float = BUDGET
     # How many rows those that were examined were drawn from.
     drawn_from: int = 0
+    # Their numbers as people count, of all failures.
+    failed_rows: list[int] = field(default_factory=list)
     golden_problems: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
@@ -166,19 +175,14 @@ class Report:
             share("False passes", self.false_passes, self.attacks, MOST_FALSE_PASSES),
             share("False fails", self.false_fails, self.right_answers, MOST_FALSE_FAILS),
             share("Not judged", self.errors, self.answers, MOST_ERRORS),
-            Measure("Another total when scored again", f"{self.changed}", "0", not self.changed),
+            Measure("Changed when scored again", f"{self.changed}", "0", not self.changed),
             Measure(
-                "Time of an answer, 95th percentile",
+                "Time, 95th percentile",
                 in_time(self.p95_seconds),
                 in_time(SLOWEST_P95),
                 self.p95_seconds <= SLOWEST_P95,
             ),
         ]
-
-    @property
-    def failed_rows(self) -> list[int]:
-        """Their numbers as people count, of the failures that are kept."""
-        return sorted({failure.row for failure in self.failures if failure.row is not None})
 
     @property
     def _first_reason(self) -> str:
@@ -421,7 +425,10 @@ class Examiner:
                 self.keep(Failure("changed", "scored twice", "", text, other.total, one.total), subject)
 
     def keep(self, failure: Failure, subject: Subject) -> None:
-        if sum(kept.kind == failure.kind for kept in self.report.failures) < EXAMPLES_KEPT:
+        if subject.row is not None and subject.row not in self.report.failed_rows:
+            self.report.failed_rows.append(subject.row)
+        alike = [kept.label for kept in self.report.failures if kept.kind == failure.kind]
+        if len(alike) < EXAMPLES_KEPT and alike.count(failure.label) < ALIKE_KEPT:
             text, about = failure.text[:TEXT_KEPT], subject.sample.instruction[:TEXT_KEPT]
             why = failure.why[:TEXT_KEPT]
             self.report.failures.append(replace(failure, instruction=about, text=text, why=why, row=subject.row))
