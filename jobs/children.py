@@ -39,6 +39,11 @@ class Child:
         self.pid = process.pid
         self.asked_at: float | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """As far as whoever waits for it has noticed."""
+        return self._process.returncode is None
+
     def ask(self) -> None:
         """Closes its standard input: it saves and ends. Asking again changes nothing."""
         if self.asked_at is None:
@@ -46,6 +51,11 @@ class Child:
             if self._process.stdin:
                 with contextlib.suppress(OSError):
                     self._process.stdin.close()
+
+    def show_stacks(self) -> None:
+        """Python's faulthandler, which the child has registered, writes them to its log. Only to the child itself: any
+        other process of the group would die of the signal."""
+        self._signal(signal.SIGUSR1, os.kill)
 
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
@@ -61,11 +71,11 @@ class Child:
         elif waited >= 0:
             self.terminate()
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, number: int, send: Callable[[int, int], None] = os.killpg) -> None:
         # Not reaped yet, so the pid is still its own.
-        if self._process.returncode is None:
+        if self.is_running:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
+                send(self.pid, number)
 
 
 def run_child(

@@ -178,6 +178,17 @@ LEASE_SECONDS = env.integer("LORACRAFT_LEASE_SECONDS", 30, minimum=2)
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 3
 STOP_SECONDS_BEFORE_TERMINATE = 60
 STOP_SECONDS_BEFORE_KILL = 20
+# A trainer that shows no sign of life for so long is ended and started again from its checkpoint, by what it was doing.
+# It shows one at every token and layer; loading (perhaps from the hub) and rewards of others are single long waits.
+STALL_SECONDS = {
+    "loading": env.integer("LORACRAFT_STALL_LOADING_SECONDS", 3600, minimum=1),
+    "generating": env.integer("LORACRAFT_STALL_GENERATING_SECONDS", 900, minimum=1),
+    "rewarding": env.integer("LORACRAFT_STALL_REWARDING_SECONDS", 1800, minimum=1),
+    "training": env.integer("LORACRAFT_STALL_TRAINING_SECONDS", 900, minimum=1),
+    "saving": env.integer("LORACRAFT_STALL_SAVING_SECONDS", 900, minimum=1),
+}
+# A session that a full disk ended goes on when so much, and two of its checkpoints, fit again.
+MIN_FREE_BYTES = env.integer("LORACRAFT_MIN_FREE_MB", 200, minimum=1) * 1024 * 1024
 
 # Limits, each named in the message that a user sees
 MAX_UPLOAD_BYTES = env.integer("LORACRAFT_MAX_UPLOAD_MB", 10_240, minimum=1) * 1024 * 1024

@@ -23,9 +23,11 @@ from django.db.models.functions import Now
 from jobs import children, leases
 from training import reward_gate
 from training.choices import ACTIVE, RESUMABLE, RUNNING, Kind, Status
+from training.engine import checkpoints
+from training.engine.files import damage
 from training.models import Event, Session
 from training.readiness import NotReady, Ready, check
-from training.schema import Problem
+from training.schema import Problem, SessionConfig
 
 if TYPE_CHECKING:
     from accounts.models import AnyUser, Team
@@ -36,6 +38,9 @@ __all__ = ["NotReady"]
 
 TRAINER_FILE = "trainer.json"
 UNTITLED = "Untitled session"
+WAITING = "Waiting to go on from the last checkpoint"
+# The label of a session that waits for space on the disk.
+NO_SPACE = "Paused: the disk is full"
 
 # Set by training.tasks: tells a worker that a row waits.
 ring: Callable[[uuid.UUID], None] | None = None
@@ -91,14 +96,35 @@ def start_here(session: Session, reward_override: str = "") -> int:
     return attempt
 
 
-def resume(session: Session, by: AnyUser | None) -> bool:
-    """Queues a stopped or failed session: it goes on from its newest checkpoint, with the config it had."""
+def resume(session: Session, by: AnyUser | None, checkpoint: str = "") -> bool:
+    """Queues a stopped or failed session: it goes on from its newest checkpoint, with the config it had.
+
+    With the name of a `checkpoint` it goes on from that one, and those after it are removed. Raises NotReady.
+    """
     if session.status not in RESUMABLE:
         return False
     if session.dataset_version is None:
         raise NotReady([Problem(field="dataset.source", message=_deleted(session))])
     check(session.team, session.config, version=session.dataset_version)
-    return _queue(session, Q(status__in=RESUMABLE), attempts_before=F("attempt"))
+    chosen = _intact(session, checkpoint) if checkpoint else None
+    left = []
+    # No worker sees the session before the files are as they are to be.
+    with transaction.atomic():
+        won = _queue(session, Q(status__in=RESUMABLE), attempts_before=F("attempt"))
+        if won and chosen:
+            left = checkpoints.set_later_ones_aside(chosen)
+    for folder in left:
+        shutil.rmtree(folder, ignore_errors=True)
+    return won
+
+
+def _intact(session: Session, name: str) -> Path:
+    path = checkpoints.named(session.folder, name)
+    problem = damage(path) if path else "it was removed"
+    if path is None or problem:
+        message = f"Checkpoint {name[:80]} can't be used: {problem}. Choose another one."
+        raise NotReady([Problem(field="checkpoint", message=message)])
+    return path
 
 
 def _deleted(session: Session) -> str:
@@ -138,6 +164,8 @@ def clone(session: Session, by: AnyUser | None) -> Session:
 
 def claim(session_id: uuid.UUID | str) -> int | None:
     """The attempt that may run the session now; None if it does not wait or this machine is full."""
+    if not _has_room(session_id):
+        return None
     with transaction.atomic():
         _one_claim_at_a_time()
         if leases.held_here(Session, Q(status__in=RUNNING)) >= settings.MAX_SESSIONS_PER_WORKER:
@@ -155,7 +183,16 @@ def claim(session_id: uuid.UUID | str) -> int | None:
 def waiting() -> list[uuid.UUID]:
     """First come, first served."""
     rows = Session.objects.filter(status=Status.QUEUED).order_by("queued_at", "created_at")
-    return list(rows.values_list("pk", flat=True))
+    return [pk for pk, label in rows.values_list("pk", "phase") if label != NO_SPACE or _has_room(pk)]
+
+
+def _has_room(session_id: uuid.UUID | str) -> bool:
+    """False while a session that a full disk ended would only fill it again."""
+    if not Session.objects.filter(pk=session_id, status=Status.QUEUED, phase=NO_SPACE).exists():
+        return True
+    saved = Event.objects.filter(session__pk=session_id, kind=Kind.CHECKPOINT).order_by("-seq")
+    size = saved.values_list("data__bytes", flat=True).first() or 0
+    return shutil.disk_usage(settings.OUTPUTS_DIR).free >= settings.MIN_FREE_BYTES + 2 * size
 
 
 def reap() -> list[uuid.UUID]:
@@ -191,17 +228,48 @@ def take_back(session: Session, reason: str = "", ending: dict[str, Any] | None 
 
 def requeue(session: Session, by: AnyUser | None) -> bool:
     """For an operator: takes a running session from its worker, which ends at once, and lets it wait again."""
-    return take_back(session, ending=ending(Status.QUEUED, "Waiting to go on from the last checkpoint"))
+    return take_back(session, ending=ending(Status.QUEUED, WAITING))
 
 
-def after_crash(session: Session, reason: str) -> dict[str, Any]:
+def after_crash(session: Session, reason: str, label: str = WAITING) -> dict[str, Any]:
     """What becomes of a session whose trainer died without saying why: data of a phase event."""
     if session.stop_requested_at:
         return ending(Status.STOPPED, "Stopped")
     if fruitless_attempts(session) < settings.MAX_ATTEMPTS_WITHOUT_PROGRESS:
-        return ending(Status.QUEUED, "Waiting to go on from the last checkpoint", reason)
+        return ending(Status.QUEUED, label, reason)
     tries = settings.MAX_ATTEMPTS_WITHOUT_PROGRESS
     return ending(Status.FAILED, "Failed", f"{reason} It got no further in {tries} attempts, so it was given up.")
+
+
+def after_out_of_memory(session: Session, reason: str) -> dict[str, Any]:
+    """One more try with passes of half the size, which train the same. The warm-up has none: its batch is its step."""
+    if session.stop_requested_at:
+        return ending(Status.STOPPED, "Stopped")
+    config = session.parsed_config
+    smaller = smaller_passes(config)
+    if session.status == Status.PRETRAINING or smaller == config or ran_out_of_memory(session):
+        return ending(Status.FAILED, "Failed", reason)
+    sizes = smaller.training
+    more = (
+        f"It goes on with a batch size of {sizes.batch_size} and {sizes.gradient_accumulation_steps} accumulation steps"
+        f" instead of {config.training.batch_size} and {config.training.gradient_accumulation_steps}: the same training"
+        " in less memory."
+    )
+    return ending(Status.QUEUED, WAITING, f"{reason} {more}", out_of_memory=True)
+
+
+def ran_out_of_memory(session: Session) -> bool:
+    """Since then it trains with smaller passes."""
+    return Event.objects.filter(session=session, kind=Kind.PHASE, data__out_of_memory=True).exists()
+
+
+def smaller_passes(config: SessionConfig) -> SessionConfig:
+    """At most half as many answers a pass, and as many more passes a step. The same if they can't be split."""
+    training = config.training
+    answers = training.batch_size * training.gradient_accumulation_steps
+    size = max(size for size in range(1, max(training.batch_size // 2, 1) + 1) if answers % size == 0)
+    parts = {"batch_size": size, "gradient_accumulation_steps": answers // size}
+    return config.model_copy(update={"training": training.model_copy(update=parts)})
 
 
 def ending(status: Status, label: str, error: str = "", **data: Any) -> dict[str, Any]:

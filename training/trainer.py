@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import importlib
 import logging
 import os
+import signal
 import threading
 import time
 import traceback
 import uuid
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -21,7 +25,7 @@ from jobs.leases import AWAY
 from rewards.judging import surroundings
 from training import devices, lifecycle
 from training.choices import RUNNING, Kind, Status
-from training.engine.problems import EngineError, is_disk_full
+from training.engine.problems import EngineError, OutOfMemory, explained, is_disk_full
 from training.events import EngineEvent
 from training.models import Session
 from training.recorder import Recorder
@@ -41,6 +45,7 @@ class Exit(IntEnum):
     INTERRUPTED = 4
     FENCED = 5
     DISK_FULL = 6
+    OUT_OF_MEMORY = 7
 
 
 class Will:
@@ -72,6 +77,8 @@ def _leave_now() -> None:
 
 
 def run_session(session_id: uuid.UUID | str, attempt: int) -> Exit:
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    be_killed_first()
     surroundings.take_keys()
     will = Will()
     children.follow_parent(will.interrupt)
@@ -85,6 +92,15 @@ def run_session(session_id: uuid.UUID | str, attempt: int) -> Exit:
         if not is_disk_full(error):
             raise
         return Exit.DISK_FULL
+
+
+def be_killed_first() -> None:
+    """If memory runs out the kernel takes this process, which goes on from a checkpoint, and not the web or a database.
+
+    Anybody may raise the mark of a process of their own; there is none outside of Linux.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def _record(session: Session, will: Will) -> Exit:
@@ -131,6 +147,8 @@ def _spec(session: Session) -> dict[str, Any]:
     from training import base_models
 
     config, version = session.parsed_config, session.dataset_version
+    if lifecycle.ran_out_of_memory(session):
+        config = lifecycle.smaller_passes(config)
     if version is None:
         raise EngineError("The dataset of this session was deleted.", "Clone the session and choose another dataset.")
     try:
@@ -158,17 +176,17 @@ def _spec(session: Session) -> dict[str, Any]:
 
 
 def _failed(session: Session, recorder: Recorder, error: Exception) -> Exit:
-    data = {"message": str(error), "hint": "", "trace": None}
-    if isinstance(error, EngineError):
-        data |= {"message": error.message, "hint": error.hint}
-    else:
-        data |= _unexpected(error)
+    # Memory and disk can run out before the engine is reached, too.
+    problem = explained(error, session.folder)
+    data = {"message": problem.message, "hint": problem.hint, "trace": None} if problem else _unexpected(error)
     traceback.print_exception(error)
     try:
         recorder(EngineEvent(Kind.ERROR, session.status, data))
         _leave_outcome(session, status="failed", error=f"{data['message']} {data['hint']}".strip())
     except OSError:
         logger.exception("The reason could not be written to %s.", session.folder)
+    if isinstance(problem, OutOfMemory):
+        return Exit.OUT_OF_MEMORY
     return Exit.DISK_FULL if is_disk_full(error) else Exit.FAILED
 
 

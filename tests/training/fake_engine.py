@@ -1,15 +1,18 @@
 """An engine without torch: quick steps with known values, real checkpoints on disk, and misbehaviour on demand.
 
-FAKE_STEPS, FAKE_SAVE_EVERY and FAKE_SECONDS (a step) set its size. FAKE_MODE makes it fail.
+FAKE_STEPS, FAKE_SAVE_EVERY and FAKE_SECONDS (a step) set its size. FAKE_MODE makes it fail; "once" in it: the first
+attempt only.
 """
 
 import errno
 import os
+import re
 import signal
 import time
 from pathlib import Path
 
-from training.engine.problems import EngineError
+from training.engine import beats
+from training.engine.problems import EngineError, OutOfMemory
 from training.engine.run import Outcome, RunSpec
 from training.events import EngineEvent
 
@@ -24,6 +27,9 @@ def reward_at(step):
 
 def run(spec, emit, should_stop):
     mode = os.environ.get("FAKE_MODE", "")
+    if "once" in mode and spec.resume:
+        mode = ""
+    pulse = beats.Pulse(spec.folder)
     misbehave(mode)
     assert spec.train_rows and spec.composition.parts and spec.config.training.max_steps
     done = newest(spec.folder) if spec.resume else None
@@ -37,6 +43,7 @@ def run(spec, emit, should_stop):
         if should_stop() and mode != "deaf":
             save(spec.folder, step - 1, emit)
             return Outcome("stopped", None)
+        pulse.enter(beats.TRAINING)
         train(spec, emit, step, mode)
     (spec.folder / "adapter").mkdir(exist_ok=True)
     return Outcome("completed", spec.folder / "adapter", {"adapter": {"accuracy": 0.5}})
@@ -52,12 +59,21 @@ def train(spec, emit, step, mode):
         raise OSError(errno.ENOSPC, "No space left on device")
     if mode == "killed at 3" and step == 3:
         os.kill(os.getpid(), signal.SIGKILL)
+    if mode.startswith("stuck") and step == 3:
+        stay_here_for_ever()
+    if mode.startswith("too large") and step == 3 and spec.config.training.batch_size > 2:
+        raise OutOfMemory("The machine ran out of memory while training.", "Use less.")
     time.sleep(float(os.environ.get("FAKE_SECONDS", "0.02")))
     emit(
         EngineEvent("metrics", "training", {"reward": reward_at(step), "loss": float("nan"), "seconds_left": 1.5}, step)
     )
     if step % spec.config.training.save_steps == 0:
         save(spec.folder, step, emit)
+
+
+def stay_here_for_ever():
+    # Holds the interpreter, as a regular expression without an end does: no thread of the trainer runs.
+    re.match(r"(a+)+$", "a" * 64 + "b")
 
 
 def misbehave(mode):

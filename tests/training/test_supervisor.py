@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.training.conftest import recorded, status_of, trainer_pid, wait_for
 from tests.training.fake_engine import reward_at
 from training import lifecycle, supervisor
 from training.models import Event, Session
+from training.schema import SessionConfig
 
 STEPS = [(step, reward_at(step)) for step in range(1, 7)]
 
@@ -71,12 +74,30 @@ def test_an_unknown_error_leaves_a_traceback_under_the_number_that_the_event_nam
     assert "a fault of the program" not in session.error
 
 
-def test_a_full_disk_fails_the_session_and_keeps_earlier_checkpoints(supervise, queued, monkeypatch):
+def test_a_full_disk_pauses_the_session_until_there_is_space_again(supervise, queued, monkeypatch, settings):
     monkeypatch.setenv("FAKE_MODE", "disk full")
     session = supervise(queued)
-    assert session.status == "failed"
+    assert (session.status, session.phase) == ("queued", "Paused: the disk is full")
+    assert "Free some space" in session.error and "by itself" in session.error
     assert (session.folder / "checkpoints" / "2").read_text() == "whole"
     assert recorded(session) == STEPS[:2]
+
+    monkeypatch.setenv("FAKE_MODE", "")
+    settings.MIN_FREE_BYTES = 2**62
+    assert lifecycle.waiting() == [] and not supervisor.supervise(session.pk)
+    settings.MIN_FREE_BYTES = 1
+    assert lifecycle.waiting() == [session.pk]
+    assert supervise(session).status == "completed"
+    assert recorded(session) == STEPS
+
+
+def test_a_disk_that_is_always_full_fails_the_session_in_the_end(supervise, queued, monkeypatch, settings):
+    settings.MIN_FREE_BYTES = 1
+    monkeypatch.setenv("FAKE_MODE", "disk full")
+    for _ in range(3):
+        session = supervise(queued)
+    assert supervise(queued).status == "failed"
+    assert "disk is full" in session.error
 
 
 def test_a_trainer_that_dies_is_started_again_from_its_checkpoint(supervise, queued, monkeypatch):
@@ -106,6 +127,126 @@ def test_a_person_who_resumes_a_session_gives_it_all_attempts_again(supervise, q
         supervise(queued)
     assert lifecycle.resume(queued, owner)
     assert supervise(queued).status == "queued"
+
+
+@pytest.fixture
+def quick_watchdog(settings, monkeypatch):
+    settings.STALL_SECONDS = dict.fromkeys(settings.STALL_SECONDS, 2) | {"loading": 60}
+    monkeypatch.setattr(supervisor, "STACK_SECONDS", 0.5)
+
+
+def test_a_trainer_that_is_stuck_is_ended_with_its_stacks_in_the_log_and_goes_on(
+    quick_watchdog, supervise, queued, monkeypatch
+):
+    monkeypatch.setenv("FAKE_MODE", "stuck once")
+    session = supervise(queued)
+    assert (session.status, session.attempt) == ("queued", 1)
+    assert "stuck while training" in session.error
+    error = Event.objects.get(session=session, kind="error")
+    assert error.data["stalled"]["doing"] == "training" and error.data["stalled"]["seconds"] >= 2
+    shown = Event.objects.get(session=session, kind="log", data__level="error").data["message"]
+    assert "stay_here_for_ever" in shown and "Current thread" in shown
+    assert "stay_here_for_ever" in (session.folder / "logs" / "trainer.log").read_text()
+    assert supervise(session).status == "completed"
+    assert recorded(session) == STEPS
+
+
+def test_a_trainer_that_is_stuck_each_time_fails_and_says_where(quick_watchdog, supervise, queued, monkeypatch):
+    monkeypatch.setenv("FAKE_MODE", "stuck")
+    for _ in range(3):
+        supervise(queued)
+    session = supervise(queued)
+    assert session.status == "failed"
+    assert "stuck while training" in session.error and "3 attempts" in session.error
+
+
+def test_a_frozen_trainer_is_ended_though_it_can_show_nothing(quick_watchdog, child_processes, queued, monkeypatch):
+    monkeypatch.setenv("FAKE_SECONDS", "0.3")
+    thread = in_background(queued)
+    wait_for(lambda: recorded(queued), what="the first step")
+    os.kill(trainer_pid(queued), signal.SIGSTOP)
+    thread.join(15)
+    queued.refresh_from_db()
+    assert queued.status == "queued" and "stuck while training" in queued.error
+    assert Event.objects.filter(session=queued, kind="log", data__message="The stuck trainer could not say where it was.").exists()
+
+
+def test_a_trainer_that_shows_signs_of_life_is_left_alone(quick_watchdog, supervise, queued, monkeypatch):
+    monkeypatch.setenv("FAKE_SECONDS", "0.7")
+    session = supervise(queued)
+    assert (session.status, session.attempt) == ("completed", 1)
+
+
+def test_a_supervisor_that_was_held_up_itself_blames_nobody(tmp_path, settings, monkeypatch):
+    class Alive:
+        def show_stacks(self):
+            raise AssertionError("ended without a reason")
+
+    settings.STALL_SECONDS = dict.fromkeys(settings.STALL_SECONDS, 30)
+    now = 1000.0
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: now))
+    watchdog = supervisor.Watchdog(tmp_path, tmp_path / "log")
+    now += 600
+    watchdog.look(Alive())
+    now += 9
+    watchdog.look(Alive())
+    assert watchdog.stalled is None
+
+
+def test_without_memory_it_goes_on_with_smaller_passes_once(supervise, queued, monkeypatch):
+    monkeypatch.setenv("FAKE_MODE", "too large")
+    sizes = {"batch_size": 4, "gradient_accumulation_steps": 2}
+    queued.config["training"] |= sizes
+    Session.objects.filter(pk=queued.pk).update(config=queued.config)
+    session = supervise(queued)
+    assert session.status == "queued"
+    assert "ran out of memory" in session.error
+    assert "batch size of 2 and 4 accumulation steps instead of 4 and 2" in session.error
+    session = supervise(session)
+    assert (session.status, session.attempt) == ("completed", 2)
+    assert recorded(session) == STEPS
+    assert {key: session.config["training"][key] for key in sizes} == sizes
+
+
+def test_without_memory_even_for_smaller_passes_it_fails_and_says_what_to_do(supervise, queued, monkeypatch):
+    monkeypatch.setenv("FAKE_MODE", "too large")
+    queued.config["training"] |= {"batch_size": 8, "gradient_accumulation_steps": 1}
+    Session.objects.filter(pk=queued.pk).update(config=queued.config)
+    assert supervise(queued).status == "queued"
+    session = supervise(queued)
+    assert (session.status, session.attempt) == ("failed", 2)
+    assert session.error == "The machine ran out of memory while training. Use less."
+
+
+def test_a_kill_that_the_kernel_counts_as_one_for_memory_is_told_as_that(supervise, queued, monkeypatch):
+    counts = iter([7, 8])
+    monkeypatch.setattr(supervisor, "kills_for_memory", lambda: next(counts))
+    monkeypatch.setenv("FAKE_MODE", "killed at 3")
+    queued.config["training"] |= {"batch_size": 8}
+    Session.objects.filter(pk=queued.pk).update(config=queued.config)
+    session = supervise(queued)
+    assert session.status == "queued"
+    assert "memory of the machine was full" in session.error and "batch size of" in session.error
+
+
+@pytest.mark.parametrize(
+    ("batch", "passes", "smaller"),
+    [(8, 2, (4, 4)), (1, 4, (1, 4)), (3, 4, (1, 12)), (6, 1, (3, 2)), (5, 1, (1, 5))],
+)
+def test_smaller_passes_keep_the_number_of_answers_a_step(batch, passes, smaller):
+    training = {"batch_size": batch, "gradient_accumulation_steps": passes}
+    config = SessionConfig().model_copy(update={"training": SessionConfig().training.model_copy(update=training)})
+    found = lifecycle.smaller_passes(config).training
+    assert (found.batch_size, found.gradient_accumulation_steps) == smaller
+
+
+def test_the_trainer_is_the_first_to_be_killed_when_memory_runs_out(child_processes, queued, monkeypatch):
+    monkeypatch.setenv("FAKE_SECONDS", "0.3")
+    thread = in_background(queued)
+    wait_for(lambda: recorded(queued), what="the first step")
+    mark = Path(f"/proc/{trainer_pid(queued)}/oom_score_adj")
+    assert not mark.exists() or int(mark.read_text()) == 500
+    thread.join(15)
 
 
 def test_stopping_saves_a_checkpoint_and_ends_within_seconds(child_processes, queued, monkeypatch, owner):

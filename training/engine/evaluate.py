@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from rewards.composition import Composition, Result
+from training.engine.beats import REWARDING
 from training.engine.generation import Answer, Generator, Sampling, answer_all
 from training.engine.grpo import Question
 from training.engine.problems import Stopper
@@ -37,6 +38,7 @@ class Evaluation:
     def measure(self, generator: Generator, stopper: Stopper) -> dict[str, Any]:
         began = time.perf_counter()
         self.results: dict[int, Result] = {}
+        self.stopper = stopper
         answer_all(
             generator,
             [question.prompt for question in self.questions],
@@ -60,7 +62,8 @@ class Evaluation:
         told = []
         rows = [self.questions[index].row for index in indexes]
         answered = [(row, answer.text, answer.tokens) for row, answer in zip(rows, answers, strict=True)]
-        results = score_all(self.composition, self.config.prompt, answered)
+        with self.stopper.during(REWARDING):
+            results = score_all(self.composition, self.config.prompt, answered)
         for index, row, answer, result in zip(indexes, rows, answers, results, strict=True):
             self.results[index] = result
             told.append(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from training.engine.decoder import Decoder, Sequences
-from training.engine.problems import Stopper, StopRequested, never
+from training.engine.problems import Stopper, StopRequested, never, not_a_number
 from training.engine.prompting import encode
 
 OnBatch = Callable[[list[int], "list[Answer]"], None]
@@ -145,6 +145,9 @@ def own_loop(
     unique, owner = distinct(prompts, copies)
     stopper.check()
     state, logits = decoder.prefill(unique, owner, sampling.max_new_tokens)
+    # Once a call: what is not a number stays one, and would be drawn from as if nothing were wrong.
+    if not logits.isfinite().all():
+        raise not_a_number("The model's output is")
     rows = list(range(len(owner)))
     done = [Completion([], 0.0, True) for _ in rows]
     alive = torch.ones(len(rows), dtype=torch.bool)

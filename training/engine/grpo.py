@@ -16,11 +16,12 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from rewards.composition import Composition, Result
+from training.engine.beats import GENERATING, REWARDING
 from training.engine.checkpoints import step_of
 from training.engine.generation import Generator, Sampling
 from training.engine.loading import cuda_available, half_precision
 from training.engine.logprobs import can_share_prompts, shared_prompt_logps
-from training.engine.problems import EngineError
+from training.engine.problems import EngineError, Stopper, never
 from training.engine.prompting import Row, encode, prompt_text
 from training.engine.scoring import score_all
 from training.engine.trainers import Journal, SafeCheckpoints, common_options, schedule
@@ -132,11 +133,19 @@ class Judge:
         self.composition, self.config, self.questions = composition, config, questions
         self.results: list[Result] = []
         self.unjudged = Unjudged(config.reward.max_error_share)
-        self.check: Any = None
+        self.stopper = Stopper(never)
 
     def __call__(
         self, completions: list[str], completion_ids: list[list[int]], question: list[int], log_metric: Any, **_: Any
     ) -> list[float | None]:
+        with self.stopper.during(REWARDING):
+            self.score(completions, completion_ids, question)
+        self.unjudged.saw(self.results)
+        for name, value in part_metrics(self.results).items():
+            log_metric(name, value)
+        return [rounded(result.total) for result in self.results]
+
+    def score(self, completions: list[str], completion_ids: list[list[int]], question: list[int]) -> None:
         answers = [
             (self.questions[number].row, text, len(ids))
             for text, ids, number in zip(completions, completion_ids, question, strict=True)
@@ -144,14 +153,9 @@ class Judge:
         self.results = []
         size = OUTSIDE_BATCH if self.composition.asks_outside else REWARD_BATCH
         for start in range(0, len(answers), size):
-            if self.check:
-                self.check()
+            self.stopper.check()
             batch = answers[start : start + size]
             self.results += score_all(self.composition, self.config.prompt, batch)
-        self.unjudged.saw(self.results)
-        for name, value in part_metrics(self.results).items():
-            log_metric(name, value)
-        return [rounded(result.total) for result in self.results]
 
 
 def rounded(total: float | None) -> float | None:
@@ -194,7 +198,7 @@ class Trainer(SafeCheckpoints, GRPOTrainer):
 
     def prepare_rollouts(self, judge: Judge) -> None:
         self.judge = judge
-        judge.check = self.stopper.check
+        judge.stopper = self.stopper
         self.rollouts = None if cuda_available() else Generator(self.model, self._tokenizer)
         # Ours gives entropies no gradient, and none for answers whose pass it saves.
         needs_entropies = self.entropy_coef != 0.0 or self.top_entropy_quantile < 1.0
@@ -228,7 +232,8 @@ class Trainer(SafeCheckpoints, GRPOTrainer):
         return [each.ids for each in made], None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        with self.stopper.during(GENERATING):
+            output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         failed = [result.total is None for result in self.judge.results]
         if any(failed):
             self.leave_out(output, failed)

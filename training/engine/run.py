@@ -9,13 +9,14 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rewards.composition import Composition
 from training import fallbacks
-from training.engine import checkpoints, files, loading
+from training.engine import beats, checkpoints, files, loading
 from training.engine.problems import EngineError, Stopper, StopRequested, explained
 from training.events import Emit
 from training.schema import SessionConfig
@@ -56,7 +57,8 @@ def run(spec: RunSpec, emit: Emit, should_stop: Callable[[], bool]) -> Outcome:
     quiet(spec.config)
     try:
         spec.folder.mkdir(parents=True, exist_ok=True)
-        return Run(spec, emit, should_stop).execute()
+        with closing(beats.Pulse(spec.folder)) as pulse:
+            return Run(spec, emit, should_stop, pulse).execute()
     except Exception as error:
         problem = explained(error, spec.folder)
         if problem is None or problem is error:
@@ -82,12 +84,12 @@ def quiet(config: SessionConfig) -> None:
 
 
 class Run:
-    def __init__(self, spec: RunSpec, emit: Emit, should_stop: Callable[[], bool]) -> None:
+    def __init__(self, spec: RunSpec, emit: Emit, should_stop: Callable[[], bool], pulse: beats.Pulse) -> None:
         from training.engine.trainers import Journal
 
         self.spec, self.config, self.folder = spec, spec.config, spec.folder
         self.journal: Journal = Journal(emit)
-        self.stopper = Stopper(should_stop)
+        self.stopper = Stopper(should_stop, pulse)
         self.scores: dict[str, dict[str, Any]] = {}
         self.adapter: Path | None = None
         self.steps_done = False
@@ -154,7 +156,8 @@ class Run:
         self.model.eval()
         generator = Generator(self.model, self.tokenizer)
         self.journal.log(f"Generating with {generator.engine}.")
-        self.scores[label] = evaluation.run(generator, self.stopper)
+        with self.stopper.during(beats.GENERATING):
+            self.scores[label] = evaluation.run(generator, self.stopper)
 
     # Learning
 
@@ -174,7 +177,7 @@ class Run:
         from training.engine.format_watch import watch_format
         from training.engine.sft import undo_patches, warm_up_trainer
 
-        done = self.folder / "warm_up"
+        done = self.folder / checkpoints.WARM_UP
         if self.spec.resume and files.damage(done) is None:
             loading.load_adapters(self.model, done)
             self.journal.log("The SFT warm-up is already done.")
@@ -252,7 +255,7 @@ class Run:
             self.adapter = self.save_adapter(self.folder / "adapter")
 
     def save_adapter(self, target: Path) -> Path:
-        with files.unfinished_folder(self.folder) as temporary:
+        with self.stopper.during(beats.SAVING), files.unfinished_folder(self.folder) as temporary:
             self.model.save_pretrained(temporary, selected_adapters=["default"])
             self.tokenizer.save_pretrained(temporary)
             loading.name_base(temporary, self.config)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypedDict
 
 import numpy
@@ -14,10 +16,11 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from training import fallbacks
+from training.engine.beats import SAVING, TRAINING
 from training.engine.checkpoints import checkpoint_path, rotate
 from training.engine.files import publish, unfinished_folder
 from training.engine.loading import load_adapters, name_base
-from training.engine.problems import Stopper, StopRequested
+from training.engine.problems import Stopper, StopRequested, not_a_number
 from training.events import Emit, EngineEvent, finite
 from training.schema import SessionConfig
 
@@ -90,6 +93,7 @@ class SafeCheckpoints(Trainer):
 
     def prepare_run(self, folder: Path, config: SessionConfig, journal: Journal, stopper: Stopper) -> None:
         self.folder, self.config, self.journal, self.stopper = folder, config, journal, stopper
+        self.rewards_since_save: list[float] = []
         self._writing_to: Path | None = None
         self._saved_step = 0
         self._after_step: tuple[Randomness, int] | None = None
@@ -103,7 +107,8 @@ class SafeCheckpoints(Trainer):
         self._saved_step = 0
         hooks = self.stop_hooks()
         try:
-            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            with self.stopper.during(TRAINING):
+                self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except StopRequested:
             self.save_completed_step()
             return False
@@ -128,7 +133,10 @@ class SafeCheckpoints(Trainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         self.stopper.check()
-        return super().training_step(*args, **kwargs)
+        loss = super().training_step(*args, **kwargs)
+        if not loss.isfinite():
+            raise not_a_number("the loss is", self.state.global_step + 1)
+        return loss
 
     def remember_step(self) -> None:
         self._after_step = (randomness(), self.state.num_input_tokens_seen)
@@ -149,7 +157,13 @@ class SafeCheckpoints(Trainer):
         return str(self._writing_to or super()._get_output_dir(trial))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with self.stopper.during(SAVING):
+            self.save_whole(model, trial)
+
+    def save_whole(self, model: Any, trial: Any) -> None:
         step, began = self.state.global_step, time.perf_counter()
+        if not all(weights.isfinite().all() for weights in self.model.parameters() if weights.requires_grad):
+            raise not_a_number("the adapter's weights are", step)
         target = checkpoint_path(self.folder, self.journal.phase, step)
         with unfinished_folder(target.parent) as temporary:
             self._writing_to = temporary
@@ -160,13 +174,26 @@ class SafeCheckpoints(Trainer):
                 self._writing_to = None
             written = temporary / f"checkpoint-{step}"
             name_base(written, self.config)
-            made = publish(written, target, step=step, phase=self.journal.phase)
-        self._saved_step = step
+            reward = self.mean_reward()
+            made = publish(written, target, step=step, phase=self.journal.phase, reward=reward)
+        self._saved_step, self.rewards_since_save = step, []
         rotate(self.folder, self.journal.phase, self.config.training.save_total_limit)
         path = str(target.relative_to(self.folder))
         seconds = time.perf_counter() - began
-        facts = {"path": path, "bytes": made.bytes, "sha256": made.sha256, "seconds": seconds}
+        facts = {"path": path, "bytes": made.bytes, "sha256": made.sha256, "seconds": seconds, "reward": reward}
         self.journal.event("checkpoint", facts, step)
+
+    def look_at(self, values: dict[str, Any], step: int) -> None:
+        """Before a checkpoint is written: transformers logs a step first."""
+        norm, reward = values.get("grad_norm"), values.get("reward")
+        if isinstance(norm, float) and not math.isfinite(norm):
+            raise not_a_number("the gradient is", step)
+        if isinstance(reward, float) and math.isfinite(reward):
+            self.rewards_since_save.append(reward)
+
+    def mean_reward(self) -> float | None:
+        """Of the steps since the checkpoint before: what the best one is chosen by."""
+        return fmean(self.rewards_since_save) if self.rewards_since_save else None
 
 
 class Reporter(TrainerCallback):
@@ -196,6 +223,7 @@ class Reporter(TrainerCallback):
         self.durations.append(self.ended - self.began)
         self.began = time.perf_counter()
         values = {name: value for name, value in logs.items() if name not in NOT_A_CURVE}
+        self.trainer.look_at(values, state.global_step)
         values |= self.trainer.measured
         self.trainer.measured = {}
         values["epoch"] = logs.get("epoch")

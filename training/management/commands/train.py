@@ -1,3 +1,4 @@
+import contextlib
 import json
 import logging
 import os
@@ -46,8 +47,9 @@ class Command(BaseCommand):
 
             code = run_session(config, attempt)
             # At once: threads of libraries could hold an ended trainer back, or crash it while the interpreter closes.
-            logging.shutdown()
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # The disk may be full: the code says more than the last line.
+                logging.shutdown()
+                sys.stderr.flush()
             os._exit(code)
         file = Path(config)
         session = self._from_file(file, options) if file.is_file() else find_session(config)
