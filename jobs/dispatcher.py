@@ -21,7 +21,8 @@ looks: list[Callable[[], object]] = []
 def dispatch_forever() -> None:
     looked = time.monotonic()
     while not children.closing.is_set():
-        if time.monotonic() - looked > settings.LEASE_SECONDS / 2:
+        # Beyond the pause between two looks: with a short lease nothing would ever be taken back.
+        if time.monotonic() - looked > LOOK_SECONDS + settings.LEASE_SECONDS / 2:
             leases.allow_grace()
         # A failed look leaves `looked` as it is: the pause it belongs to goes on.
         if dispatch():

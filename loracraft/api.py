@@ -9,6 +9,7 @@ from accounts.api import routes as accounts_routes
 from datasets_app.api import routes as datasets_routes
 from evaluation.api import routes as evaluation_routes
 from exports.api import routes as exports_routes
+from jobs.leases import AWAY
 from rewards.api import routes as rewards_routes
 from training.api import routes as training_routes
 
@@ -23,6 +24,8 @@ routes = [
 
 
 def error_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    if isinstance(error, AWAY):
+        return Response({"error": "The database can't be reached. Try again in a moment.", "fields": {}}, status=503)
     response = exception_handler(error, context)
     if response is None:
         return None

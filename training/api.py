@@ -35,6 +35,11 @@ class SessionInput(serializers.Serializer[Any]):
     session_id = serializers.CharField(max_length=200)
 
 
+class ResumeInput(SessionInput):
+    # The name of one of the session's checkpoints; without it the newest.
+    checkpoint = serializers.CharField(max_length=80, required=False, allow_blank=True)
+
+
 class ConfigInput(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=200)
     config = serializers.DictField()
@@ -126,6 +131,19 @@ def stop(request: Request) -> Response:
     return Response({**shown(session), "stopping": won})
 
 
+@api_view(["POST"])
+def resume(request: Request) -> Response:
+    """Queues a stopped or failed session. `resumed` is false if it is neither."""
+    given = checked(ResumeInput, request.data)
+    session = session_or_404(request.user, given["session_id"], Role.MEMBER)
+    try:
+        won = lifecycle.resume(session, request.user, given.get("checkpoint", ""))
+    except NotReady as error:
+        raise serializers.ValidationError(error.by_field()) from None
+    session.refresh_from_db()
+    return Response({**shown(session), "resumed": won})
+
+
 @api_view(["GET"])
 def sessions(request: Request) -> Response:
     rows = Session.objects.of_user(request.user).select_related("team")
@@ -203,6 +221,7 @@ def config_shown(row: SavedConfig) -> dict[str, Any]:
 routes = [
     re_path(r"^training/start/?$", start),
     re_path(r"^training/stop/?$", stop),
+    re_path(r"^training/resume/?$", resume),
     re_path(r"^training/sessions/?$", sessions),
     re_path(r"^training/sessions/(?P<session_id>[^/]{1,200})/?$", session),
     re_path(r"^configs/save/?$", save_config),

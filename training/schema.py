@@ -324,7 +324,13 @@ class TrainingSection(Section):
     save_steps: int = setting(
         10, "Checkpoint every", "Steps between checkpoints.", level=CUSTOM, unit="steps", ge=1, le=100_000
     )
-    save_total_limit: int = setting(2, "Checkpoints kept", "The newest ones that stay on disk.", ge=2, le=100)
+    save_total_limit: int = setting(
+        2,
+        "Checkpoints kept",
+        "The newest ones that stay on disk. The best one, by reward, stays besides.",
+        ge=2,
+        le=100,
+    )
     gradient_checkpointing: bool = setting(
         False, "Gradient checkpointing", "Computes parts of the pass twice: less memory, a third more time."
     )

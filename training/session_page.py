@@ -14,6 +14,7 @@ from accounts.models import AnyUser, Role
 from training import series
 from training.charts import CLIP_REASON_KEYS, TILES, Chart, charts, part_colours
 from training.choices import RUNNING, Kind, Status
+from training.engine import checkpoints
 from training.models import Event, Session
 from training.schema import SessionConfig
 
@@ -73,6 +74,8 @@ class SessionState:
         self.current = self.find_current()
         self.error = newest(session, Kind.ERROR) if session.status == Status.FAILED else None
         self.checkpoint = newest(session, Kind.CHECKPOINT)
+        again = session.is_running and session.attempt > 1
+        self.stall = newest(session, Kind.ERROR, data__has_key="stalled") if again else None
 
     def find_current(self) -> str:
         """Where it is, or where it ended. Empty before it began."""
@@ -210,8 +213,24 @@ def system_now(session: Session) -> dict[str, Any]:
     return event.data if event else {}
 
 
-def newest_checkpoints(session: Session, most: int = 10) -> list[Event]:
-    return list(session.events.filter(kind=Kind.CHECKPOINT, superseded=False).order_by("-seq")[:most])
+@dataclass(frozen=True)
+class Checkpoint:
+    """As it was recorded, and what is on the disk of it now."""
+
+    event: Event
+    name: str
+    is_here: bool
+    is_best: bool
+
+
+def newest_checkpoints(session: Session, most: int = 20) -> list[Checkpoint]:
+    """Those on the disk, and the newest of those that were removed, by age."""
+    found = list(session.events.filter(kind=Kind.CHECKPOINT, superseded=False).order_by("-seq"))
+    paths = [session.folder / str(event.data.get("path", "-")) for event in found]
+    best = checkpoints.best([path for path in paths if path.is_dir()])
+    made = [Checkpoint(event, path.name, path.is_dir(), path == best) for event, path in zip(found, paths, strict=True)]
+    gone = [one for one in made if not one.is_here][:most]
+    return [one for one in made if one.is_here or one in gone]
 
 
 @dataclass(frozen=True)
@@ -246,6 +265,7 @@ def page(state: SessionState) -> dict[str, Any]:
         "log": log_lines(session),
         "system": system_now(session),
         "checkpoints": newest_checkpoints(session),
+        "can_resume": state.can_change and session.is_resumable,
         "config": state.config,
         "unjudged": unjudged(session),
         "config_text": json.dumps(session.config, indent=2, ensure_ascii=False),

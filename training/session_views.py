@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from accounts.access import get_or_404
+from accounts.access import get_or_404, may
 from accounts.models import Role
 from loracraft import spreadsheets
 from rewards import case_views, presets
@@ -125,7 +125,12 @@ def head(request: HttpRequest, pk: UUID) -> HttpResponse:
 @never_cache
 def checkpoints(request: HttpRequest, pk: UUID) -> HttpResponse:
     session = get_or_404(Session, request.user, pk)
-    context = {"session": session, "config": valid_config(session), "checkpoints": newest_checkpoints(session)}
+    context = {
+        "session": session,
+        "config": valid_config(session),
+        "checkpoints": newest_checkpoints(session),
+        "can_resume": session.is_resumable and may(request.user, session.team, Role.MEMBER),
+    }
     return render(request, "training/session/_checkpoints.html", context)
 
 

@@ -191,8 +191,8 @@ class Supervision:
 class Watchdog:
     """Looks for the trainer's signs of life. Without one for too long it has the stacks written down and kills it.
 
-    In a thread that asks no database: a trainer may be stuck while it holds SQLite's lock, for which the supervisor then
-    waits, too.
+    In a thread that asks no database: a trainer may be stuck while it holds SQLite's lock, for which the supervisor
+    then waits, too.
     """
 
     def __init__(self, folder: Path, log: Path) -> None:

@@ -29,6 +29,8 @@ def supervise(session_id: str) -> None:
     from training.supervisor import supervise
 
     supervise(session_id)
+    # If it waits again, because its trainer died, the next look rings for it at once.
+    _rung.pop(UUID(session_id), None)
 
 
 def ring(session_id: UUID) -> None:

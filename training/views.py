@@ -1,7 +1,6 @@
 """Home, lists, help and the verbs of a session. Access first, verb second, response third."""
 
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -183,12 +182,12 @@ SAID = {
 }
 
 
-def verb(name: str, change: Callable[[Session, Any], bool]) -> Callable[..., HttpResponse]:
+def verb(name: str, change: Callable[[Session, HttpRequest], bool]) -> Callable[..., HttpResponse]:
     @require_POST
     def view(request: HttpRequest, pk: UUID) -> HttpResponse:
         session = get_or_404(Session, request.user, pk, Role.MEMBER)
         try:
-            won = change(session, request.user)
+            won = change(session, request)
         except lifecycle.NotReady as error:
             messages.error(request, f"It can't go on: {error.problems[0].message}")
             return back(request, session)
@@ -208,10 +207,15 @@ def back(request: HttpRequest, session: Session) -> HttpResponse:
     return redirect("training:session", session.pk)
 
 
-stop = verb("stop", lifecycle.request_stop)
-resume = verb("resume", lifecycle.resume)
-cancel = verb("cancel", lifecycle.cancel)
-delete = verb("delete", lifecycle.delete)
+def resumed(session: Session, request: HttpRequest) -> bool:
+    """From the newest checkpoint, or from the one whose button was pressed."""
+    return lifecycle.resume(session, request.user, request.POST.get("checkpoint", ""))
+
+
+stop = verb("stop", lambda session, request: lifecycle.request_stop(session, request.user))
+resume = verb("resume", resumed)
+cancel = verb("cancel", lambda session, request: lifecycle.cancel(session, request.user))
+delete = verb("delete", lambda session, request: lifecycle.delete(session, request.user))
 
 
 @require_POST

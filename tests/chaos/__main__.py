@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-REPORT = ROOT / "reports" / "reliability.json"
+REPORT = Path(os.environ.get("CHAOS_REPORT") or ROOT / "reports" / "reliability.json")
 
 
 def main() -> int:
@@ -30,6 +30,14 @@ def main() -> int:
     )
     parser.add_argument("--size-mb", type=int, help="size of the uploaded file (default 10240)")
     parser.add_argument("--configuration", help="of the sandbox: one instead of all, named in tests/chaos/_confined.py")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        type=option,
+        help="an argument of the scenarios, such as kills=5, or broken=verify for a negative control, which must fail",
+    )
     options = parser.parse_args()
     names = options.names or scenarios()
     if unknown := set(names) - set(scenarios()):
@@ -38,13 +46,23 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     set_up_django()
     report = json.loads(REPORT.read_text()) if REPORT.is_file() else {}
-    given = {"seed": options.seed, "size_mb": options.size_mb, "configuration": options.configuration}
+    given = {
+        "seed": options.seed,
+        "size_mb": options.size_mb,
+        "configuration": options.configuration,
+        **dict(options.set),
+    }
     for name in names:
         report[name] = result_of(name, given)
         print(line(name, report[name]), flush=True)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1, sort_keys=True, default=str) + "\n")
     return 0 if all(report[name].get("passed") for name in names) else 1
+
+
+def option(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    return name, int(value) if value.isdigit() else value
 
 
 def scenarios() -> list[str]:

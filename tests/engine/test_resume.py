@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.engine.conftest import Recorded, Session, question, tiny_config
-from training.engine import checkpoints, files, problems
+from training.engine import beats, checkpoints, files, problems
 from training.engine.checkpoints import newest_verified, published
 from training.engine.files import MANIFEST, damage
 from training.engine.generation import Generator
 from training.engine.problems import EngineError
+from training.lifecycle import smaller_passes
 
 CURVES = ["loss", "reward", "reward_std", "grad_norm", "completions/mean_length", "entropy", "learning_rate"]
 
@@ -237,6 +238,152 @@ def test_only_as_many_checkpoints_as_asked_for_stay(session: Session) -> None:
     session.run()
 
     assert [checkpoints.step_of(path) for path in published(session.folder, "training")] == [4, 3, 2]
+
+
+def test_the_best_checkpoint_stays_beside_the_newest(session: Session) -> None:
+    session.config = tiny_config(training={"save_steps": 1, "save_total_limit": 2, "max_steps": 7})
+    _, recorded = session.run()
+
+    rewards = {event.step: event.data["reward"] for event in recorded.of("checkpoint")}
+    assert rewards == recorded.curve("reward")
+    best = max(rewards, key=lambda step: (rewards[step], step))
+    kept = {checkpoints.step_of(path) for path in published(session.folder, "training")}
+    assert kept == {7, 6, best}
+    assert best not in (6, 7), "with this seed the best is an old one: else this shows nothing"
+
+
+@pytest.mark.parametrize("chosen", [2, 4, 6])
+def test_a_session_goes_on_from_each_of_its_checkpoints_as_if_it_had_not_gone_further(
+    session: Session, chosen: int
+) -> None:
+    session.config = tiny_config(training={"save_steps": 2, "save_total_limit": 9, "max_steps": 8})
+    _, uninterrupted = another(session, "whole").run()
+    session.run(stop=lambda recorded: recorded.step >= 7)
+    left = checkpoints.set_later_ones_aside(checkpoints.checkpoint_path(session.folder, "training", chosen))
+    _, recorded = session.run(resume=True)
+
+    assert {path.name for path in left} > {f".unfinished-left-training-{step:08d}" for step in (7,)} or chosen == 6
+    assert recorded.of("phase", "training")[0].data["resumed_from"] == chosen
+    whole = uninterrupted.curve("loss")
+    assert recorded.curve("loss") == {step: whole[step] for step in range(chosen + 1, 9)}
+    assert_same_weights(session.folder, session.folder.parent / "whole")
+    assert not list((session.folder / "checkpoints").glob(".unfinished-*"))
+
+
+def test_a_checkpoint_of_the_warm_up_puts_all_that_came_after_it_aside(session: Session) -> None:
+    folder = session.folder
+    for name in ("checkpoints/pretraining-00000002", "checkpoints/pretraining-00000004", "warm_up"):
+        (folder / name).mkdir(parents=True)
+    (folder / "checkpoints" / "training-00000002").mkdir()
+    checkpoints.set_later_ones_aside(folder / "checkpoints" / "pretraining-00000002")
+
+    assert [path.name for path in folder.glob("checkpoints/[!.]*")] == ["pretraining-00000002"]
+    assert not (folder / "warm_up").exists()
+
+
+def test_half_the_pass_and_twice_the_passes_train_the_same(session: Session) -> None:
+    """What a session does after its memory ran out. Sums in another order differ in their last bits."""
+    session.config = tiny_config(training={"max_steps": 6})
+    whole = another(session, "whole")
+    _, uninterrupted = whole.run()
+    session.run(stop=lambda recorded: recorded.step >= 3)
+    session.config = smaller_passes(session.config)
+    outcome, recorded = session.run(resume=True)
+
+    assert (session.config.training.batch_size, session.config.training.gradient_accumulation_steps) == (4, 2)
+    assert outcome.status == "completed"
+    curve = recorded.curve("reward")
+    assert curve == {step: uninterrupted.curve("reward")[step] for step in curve}
+    assert largest_difference(session.folder, whole.folder) < 1e-4
+
+
+def largest_difference(one: Path, other: Path) -> float:
+    first, second = weights(one), weights(other)
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+@pytest.mark.parametrize(("iterations", "stop_after", "most"), [(2, 2, 0.0), (2, 3, 0.1)])
+def test_with_several_passes_over_one_rollout_a_resume_in_its_middle_draws_new_answers(
+    session: Session, iterations: int, stop_after: int, most: float
+) -> None:
+    """The rollout in memory is not a part of a checkpoint: docs/reliability.md says how exact a resume is."""
+    session.config = tiny_config(grpo={"num_iterations": iterations}, training={"max_steps": 6})
+    whole = another(session, "whole")
+    whole.run()
+    session.run(stop=lambda recorded: recorded.step >= stop_after)
+    session.run(resume=True)
+
+    assert largest_difference(session.folder, whole.folder) <= most
+
+
+# What is not a number
+
+
+def test_a_base_model_of_nothing_but_nan_ends_with_what_to_do(session: Session, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(session.model_folder, broken)
+    tensors = load_file(broken / "model.safetensors")
+    save_file({name: torch.full_like(each, torch.nan) for name, each in tensors.items()}, broken / "model.safetensors")
+    session.model_folder = broken
+    with pytest.raises(EngineError, match="not a number") as caught:
+        session.run()
+    assert "choose another" in caught.value.hint
+    assert not published(session.folder, "training")
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient", "weights"])
+def test_what_is_not_a_number_ends_the_run_before_it_is_saved(
+    session: Session, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    session.config = tiny_config(training={"save_steps": 1, "save_total_limit": 9})
+    spoil(monkeypatch, where, at=3)
+    with pytest.raises(EngineError, match="not a number") as caught:
+        session.run()
+
+    assert caught.value.message.startswith("Step 3: ")
+    assert "learning_rate" in caught.value.hint
+    steps = [checkpoints.step_of(path) for path in published(session.folder, "training")]
+    assert steps == [2, 1]
+    for path in published(session.folder, "training"):
+        assert all(each.isfinite().all() for each in load_file(path / "adapter_model.safetensors").values())
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, where: str, at: int) -> None:
+    """As an overflow of a large learning rate would, in step `at`."""
+    from transformers import Trainer
+
+    plain = Trainer.training_step
+
+    def spoilt(self: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = plain(self, *args, **kwargs)
+        if self.state.global_step + 1 < at:
+            return loss
+        learned = [each for each in self.model.parameters() if each.requires_grad]
+        if where == "gradient":
+            learned[0].grad.fill_(torch.inf)
+        if where == "weights":
+            learned[0].data.fill_(torch.nan)
+        return loss * torch.nan if where == "loss" else loss
+
+    monkeypatch.setattr(Trainer, "training_step", spoilt)
+
+
+def test_the_sign_of_life_names_what_the_run_is_doing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.config = tiny_config(evaluation={"enabled": True}, pre_training={"enabled": True})
+    seen: list[str] = []
+    enter = beats.Pulse.enter
+
+    def noted(self: Any, doing: str) -> None:
+        enter(self, doing)
+        told = beats.last_beat(session.folder)
+        assert told is not None
+        seen.append(told[0])
+
+    monkeypatch.setattr(beats.Pulse, "enter", noted)
+    session.run()
+
+    assert seen[0] == "loading"
+    assert {"loading", "generating", "rewarding", "training", "saving"} == set(seen)
 
 
 def test_a_checkpoint_event_names_what_is_on_disk(session: Session) -> None:

@@ -150,6 +150,54 @@ def test_stop_is_closed_to_viewers_and_outsiders(as_viewer, as_outsider, queued)
     assert queued.status == "queued"
 
 
+@pytest.fixture
+def with_checkpoints(queued):
+    """Stopped, with two checkpoints that are whole."""
+    for step in (2, 4):
+        folder = queued.folder / "checkpoints" / f"training-{step:08d}"
+        folder.mkdir(parents=True)
+        (folder / "MANIFEST.json").write_text('{"files": {}}')
+    Session.objects.filter(pk=queued.pk).update(status="stopped", attempt=1)
+    return queued
+
+
+def names_on_disk(session):
+    return sorted(path.name for path in (session.folder / "checkpoints").iterdir())
+
+
+def test_resume_goes_on_from_the_newest_checkpoint(as_owner, with_checkpoints):
+    reply = as_owner.post("training/resume", session_id=str(with_checkpoints.pk))
+    assert (reply.status_code, reply.json()["resumed"], reply.json()["status"]) == (200, True, "queued")
+    assert names_on_disk(with_checkpoints) == ["training-00000002", "training-00000004"]
+    again = as_owner.post("training/resume", session_id=str(with_checkpoints.pk))
+    assert (again.status_code, again.json()["resumed"]) == (200, False)
+
+
+def test_resume_from_an_older_checkpoint_removes_the_later_ones(as_owner, with_checkpoints):
+    reply = as_owner.post("training/resume", session_id=str(with_checkpoints.pk), checkpoint="training-00000002")
+    assert reply.json()["resumed"]
+    assert names_on_disk(with_checkpoints) == ["training-00000002"]
+
+
+@pytest.mark.parametrize("name", ["training-00000003", "../checkpoints", "training-00000004"])
+def test_resume_refuses_a_checkpoint_that_is_gone_or_damaged(as_owner, with_checkpoints, name):
+    (with_checkpoints.folder / "checkpoints" / "training-00000004" / "MANIFEST.json").unlink()
+    reply = as_owner.post("training/resume", session_id=str(with_checkpoints.pk), checkpoint=name)
+    assert reply.status_code == 400
+    assert "can't be used" in reply.json()["fields"]["checkpoint"][0]
+    with_checkpoints.refresh_from_db()
+    assert with_checkpoints.status == "stopped"
+    assert len(names_on_disk(with_checkpoints)) == 2
+
+
+def test_resume_is_closed_to_viewers_outsiders_and_strangers(as_viewer, as_outsider, client, with_checkpoints):
+    asked = {"session_id": str(with_checkpoints.pk), "checkpoint": "training-00000002"}
+    assert as_viewer.post("training/resume", **asked).status_code == 403
+    assert as_outsider.post("training/resume", **asked).status_code == 404
+    assert client.post("/api/training/resume", asked).status_code == 401
+    assert len(names_on_disk(with_checkpoints)) == 2
+
+
 # S15.3
 
 

@@ -162,6 +162,20 @@ def test_start_stop_and_resume_are_the_verbs(draft, capsys):
     assert "goes on from its newest checkpoint" in capsys.readouterr().out
 
 
+def test_resume_takes_the_name_of_a_checkpoint(queued):
+    for step in (2, 4):
+        folder = queued.folder / "checkpoints" / f"training-{step:08d}"
+        folder.mkdir(parents=True)
+        (folder / "MANIFEST.json").write_text('{"files": {}}')
+    Session.objects.filter(pk=queued.pk).update(status="failed")
+    with pytest.raises(CommandError, match="can't be used"):
+        call_command("resume", str(queued.pk), checkpoint="training-00000009")
+    call_command("resume", str(queued.pk), checkpoint="training-00000002")
+    queued.refresh_from_db()
+    assert queued.status == "queued"
+    assert [path.name for path in (queued.folder / "checkpoints").iterdir()] == ["training-00000002"]
+
+
 def test_start_says_what_is_wrong_on_its_field(draft):
     lifecycle.save_draft(draft, {"model": {"name": "local/missing"}})
     with pytest.raises(CommandError, match=r"model\.name: There is no folder"):

@@ -1,5 +1,6 @@
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError
@@ -77,9 +78,9 @@ def test_after_a_time_without_database_leases_are_given_time(monkeypatch, settin
 
     def look():
         looks.append(time.monotonic())
-        if len(looks) == 3:
+        if len(looks) == 4:
             closing.set()
-        return len(looks) > 2
+        return len(looks) > 3
 
     monkeypatch.setattr(dispatcher.children, "closing", closing)
     monkeypatch.setattr(dispatcher, "LOOK_SECONDS", 0.6)
@@ -99,3 +100,24 @@ def test_only_one_dispatcher_runs_in_a_process(monkeypatch):
         tasks.start_dispatcher()
     time.sleep(0.2)
     assert started == [1]
+
+
+def test_a_lease_shorter_than_two_pauses_is_still_taken_back(monkeypatch, settings):
+    settings.LEASE_SECONDS = 2
+    clock = SimpleNamespace(now=100.0)
+    seen = []
+
+    class Closing:
+        def is_set(self):
+            return len(seen) == 3
+
+        def wait(self, seconds):
+            clock.now += seconds + 0.1
+
+    monkeypatch.setattr(dispatcher, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(dispatcher, "children", SimpleNamespace(closing=Closing()))
+    monkeypatch.setattr(dispatcher, "close_old_connections", lambda: None)
+    monkeypatch.setattr(dispatcher, "looks", [lambda: seen.append(leases.in_grace())])
+    monkeypatch.setattr(leases, "_grace_until", 0.0)
+    dispatcher.dispatch_forever()
+    assert seen == [False, False, False]

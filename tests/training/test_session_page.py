@@ -638,3 +638,55 @@ def test_what_it_was_trained_on_stays_on_the_page_after_its_dataset(owner_client
     assert "ab" * 32 in page
     assert "question → answer" in page
     assert "by seed 42, 96 held out" in page
+
+
+# Checkpoints
+
+
+def stopped_with_checkpoints(team: Any) -> Session:
+    """Three on the disk, of which the middle one is the best, and one that was removed."""
+    session = make_session(team, Status.STOPPED)
+    history = History(session)
+    for step, reward in ((10, 0.1), (20, 0.9), (30, 0.5), (40, 0.2)):
+        name = f"training-{step:08d}"
+        folder = session.folder / "checkpoints" / name
+        if step > 10:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "MANIFEST.json").write_text(json.dumps({"reward": reward, "files": {}}))
+        history.add(Kind.CHECKPOINT, Status.TRAINING, step, path=f"checkpoints/{name}", bytes=1, reward=reward)
+    history.save()
+    return session
+
+
+def test_every_checkpoint_on_the_disk_can_be_resumed_from(teammate_client: Client, team) -> None:
+    page = teammate_client.get(url("checkpoints", stopped_with_checkpoints(team))).content.decode()
+    assert [f'value="training-{step:08d}"' in page for step in (10, 20, 30, 40)] == [False, True, True, True]
+    assert page.count("removed</td>") == 1
+    assert page.count(">best<") == 1
+    assert page.index("0.900") < page.index(">best<") < page.index("0.100")
+    # Of the newest nothing is lost.
+    assert page.count("data-confirm=") == 2
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "session"])
+def test_a_viewer_resumes_from_no_checkpoint(name: str, viewer_client: Client, team) -> None:
+    page = viewer_client.get(url(name, stopped_with_checkpoints(team))).content.decode()
+    assert "training-00000040" in page
+    assert 'name="checkpoint"' not in page
+
+
+def test_a_running_session_offers_no_checkpoint_to_resume_from(owner_client: Client, team) -> None:
+    session = stopped_with_checkpoints(team)
+    Session.objects.filter(pk=session.pk).update(status=Status.TRAINING)
+    assert 'name="checkpoint"' not in owner_client.get(url("checkpoints", session)).content.decode()
+
+
+def test_a_session_that_was_stuck_says_so_while_it_goes_on(owner_client: Client, team) -> None:
+    session = make_events(make_session(team), 5)
+    history = History(session)
+    history.add(Kind.ERROR, Status.TRAINING, message="It was stuck.", stalled={"doing": "rewarding", "seconds": 1800})
+    history.save()
+    assert "It was stuck while" not in owner_client.get(url("session_head", session)).content.decode()
+    Session.objects.filter(pk=session.pk).update(attempt=2)
+    page = owner_client.get(url("session_head", session)).content.decode()
+    assert "It was stuck while rewarding and was started again" in page

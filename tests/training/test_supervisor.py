@@ -168,7 +168,8 @@ def test_a_frozen_trainer_is_ended_though_it_can_show_nothing(quick_watchdog, ch
     thread.join(15)
     queued.refresh_from_db()
     assert queued.status == "queued" and "stuck while training" in queued.error
-    assert Event.objects.filter(session=queued, kind="log", data__message="The stuck trainer could not say where it was.").exists()
+    told = Event.objects.filter(session=queued, kind="log").latest("seq").data
+    assert told["message"] == "The stuck trainer could not say where it was."
 
 
 def test_a_trainer_that_shows_signs_of_life_is_left_alone(quick_watchdog, supervise, queued, monkeypatch):
