@@ -41,8 +41,14 @@ def filled(running: Stack, session: str, disk: Path, dice: random.Random) -> int
     folder = running.folder(session) / "checkpoints"
     if dice.random() < 0.5:
         wait(lambda: running.is_saving(session), SECONDS, "a checkpoint")
-    fill(disk, leave=dice.randrange(BALLAST))
-    wait(lambda: paused(running, session), SECONDS, "the pause")
+    leave = dice.randrange(BALLAST)
+
+    def full() -> bool:
+        # Again and again: a checkpoint that still fitted makes room by the older one it replaces.
+        fill(disk, leave)
+        return paused(running, session)
+
+    wait(full, SECONDS, "the pause")
     damaged = sum(damage(path) is not None for path in folder.glob("training-*"))
     (disk / "filler").unlink()
     return damaged
@@ -57,7 +63,7 @@ def paused(running: Stack, session: str) -> bool:
 
 
 def fill(disk: Path, leave: int) -> None:
-    with (disk / "filler").open("wb", buffering=0) as file:
+    with (disk / "filler").open("ab", buffering=0) as file:
         while room := max(shutil.disk_usage(disk).free - leave, 0):
             try:
                 if not file.write(b"\0" * min(room, 2**20)):

@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from knox.models import AuthToken
 
@@ -148,6 +149,16 @@ def test_stop_is_closed_to_viewers_and_outsiders(as_viewer, as_outsider, queued)
     assert as_outsider.post("training/stop", session_id=str(queued.pk)).status_code == 404
     queued.refresh_from_db()
     assert queued.status == "queued"
+
+
+def test_a_database_that_is_away_is_told_as_that_and_in_json(as_owner, queued, monkeypatch):
+    def away(*_):
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(lifecycle, "request_stop", away)
+    reply = as_owner.post("training/stop", session_id=str(queued.pk))
+    assert reply.status_code == 503
+    assert "can't be reached" in reply.json()["error"]
 
 
 @pytest.fixture
