@@ -1,7 +1,7 @@
 """An engine without torch: quick steps with known values, real checkpoints on disk, and misbehaviour on demand.
 
-FAKE_STEPS, FAKE_SAVE_EVERY and FAKE_SECONDS (a step) set its size. FAKE_MODE makes it fail; "once" in it: the first
-attempt only.
+FAKE_STEPS, FAKE_SAVE_EVERY and FAKE_SECONDS (a step) set its size. FAKE_MODE makes it fail;
+"stuck once" in the first attempt only.
 """
 
 import errno
@@ -27,7 +27,7 @@ def reward_at(step):
 
 def run(spec, emit, should_stop):
     mode = os.environ.get("FAKE_MODE", "")
-    if "once" in mode and spec.resume:
+    if mode == "stuck once" and spec.resume:
         mode = ""
     pulse = beats.Pulse(spec.folder)
     misbehave(mode)
