@@ -94,16 +94,25 @@ def write_without_a_token() -> None:
 
 @breaks("claim")
 def claim_without_looking() -> None:
+    """Read, then write, and no transaction round both, which alone would keep claims apart."""
+    import time
+
+    from django.db.models import Q
+
     from jobs import leases
+    from training import lifecycle
+    from training.models import Session
 
     def claim(model: Any, pk: Any, when: Any, **changes: Any) -> int | None:
         row = model._default_manager.filter(when, pk=pk).first()
         if row is None:
             return None
+        time.sleep(0.02)
         model._default_manager.filter(pk=pk).update(attempt=row.attempt + 1, worker=leases.identity(), **changes)
         return int(row.attempt) + 1
 
     leases.claim = claim
+    lifecycle.claim = lambda pk: claim(Session, pk, Q(status="queued"), status="starting")
 
 
 @breaks("reap")
