@@ -2,7 +2,8 @@
 
 A child is the leader of a session and process group of its own, so that Ctrl-C in a terminal does not reach it and one
 signal reaches all it started. It learns that its parent is gone in two ways: its standard input ends, and on Linux the
-kernel sends it SIGTERM. Both mean: save and end.
+kernel sends it SIGTERM. Both mean: save and end. Where it does neither, because code that holds the interpreter lets no
+handler run, a guard kills it: a process that was forked from it before anything else happened in it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import atexit
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -144,9 +146,33 @@ def follow_parent(on_parent_gone: Callable[[], None]) -> None:
         return
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    _start_guard()
     if os.getppid() != int(parent):
         on_parent_gone()
     threading.Thread(target=_wait_for_end_of_input, args=(on_parent_gone,), daemon=True, name="parent").start()
+
+
+def _start_guard() -> None:
+    child = os.getpid()
+    if os.fork() == 0:
+        try:
+            _guard(child, settings.STOP_SECONDS_BEFORE_TERMINATE + settings.STOP_SECONDS_BEFORE_KILL)
+        finally:
+            os._exit(0)
+
+
+def _guard(child: int, patience: float) -> None:
+    """Kills the child's group if it outlives the end of its input by more than `patience` seconds."""
+    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(ignored, signal.SIG_IGN)
+    gone_since = None
+    while os.getppid() == child:
+        if gone_since is None and select.select([0], [], [], 1.0)[0] and not os.read(0, 1024):
+            gone_since = time.monotonic()
+        elif gone_since is not None:
+            time.sleep(0.2)
+            if time.monotonic() - gone_since > patience:
+                os.killpg(child, signal.SIGKILL)
 
 
 def _wait_for_end_of_input(on_parent_gone: Callable[[], None]) -> None:
