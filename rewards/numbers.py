@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
 
 LONGEST_ANSWER = 500
 SIGNS = str.maketrans({"−": "-", "–": "-", "﹣": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "⁄": "/"})
@@ -20,7 +19,7 @@ LATEX = [
     (re.compile(r"\\[dtc]?frac\s*(\d)\s*(\d)"), r" \1/\2"),
     (re.compile(r"\\(?:text|mathrm|textbf|mathbf|boxed|mbox)\s*\{([^{}]*)\}"), r" \1 "),
     (re.compile(r"(\d)(?:\{,\}|\\,|\\!|\\ )(?=\d{3})"), r"\1,"),
-    (re.compile(r"\\(?:left|right|displaystyle|quad|[,;:! ()\[\]])"), " "),
+    (re.compile(r"\\(?:left|right|displaystyle|quad|[,;:! ])"), " "),
     (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree|°"), " degrees"),
     (re.compile(r"\\([$%#&_])"), r"\1"),
     (re.compile(r"(\d)\s*(?:\\times|\\cdot|×|\*|x)\s*10\s*\^\s*\{?\s*([-+]?\d{1,3})\s*\}?"), r"\1e\2"),
@@ -51,100 +50,49 @@ OPERATOR_BEFORE = re.compile(
 )
 # A letter right behind a number is a unit (3h) or a variable (2x): a unit only if it is one of LETTER_UNITS.
 UNWORKED = re.compile(
-    r"[\^*+=<>≠≤≥|\\_√×÷]|(?<![A-Za-z])[!/]|/(?![A-Za-z])|\bminus\b|\bplus\b|\bsquared\b|\bcubed\b|\bhalf\b"
+    r"[\^!*+=<>≠≤≥|\\_√×÷]|(?<![A-Za-z])/|/(?![A-Za-z])|\bminus\b|\bplus\b|\bsquared\b|\bcubed\b|\bhalf\b"
     r"|\bor\b|\bif\b|\bnot\b|n't\b|\bwrong\b|\bincorrect\b|\bfalse\b"
 )
 VARIABLE = re.compile(r"^[a-zA-Z](?![A-Za-z])")
 LETTER_UNITS = set("mghslLCFKNVWJA")
 JOINS = re.compile(r"^(?:[\s,;|/&]|\bor\b|\band\b|\bto\b|[-*•]\s?)*$", re.IGNORECASE)
 
-
-class Unit(NamedTuple):
-    """`size` in the base unit of its kind: a kilometre is a length of 1000."""
-
-    kind: str
-    size: Fraction
-
-
-# Kinds with sizes, and the words of each. Years and months have no exact size in days.
 UNITS = {
-    "length": {
-        "1000": "km kilometer kilometers kilometre kilometres",
-        "1": "m meter meters metre metres",
-        "0.01": "cm centimeter centimeters centimetre centimetres",
-        "0.001": "mm millimeter millimeters millimetre millimetres",
-        "1609.344": "mi mile miles",
-        "0.9144": "yard yards",
-        "0.3048": "ft foot feet",
-        "0.0254": "inch inches",
-    },
-    "mass": {
-        "1000": "kg kilogram kilograms",
-        "1": "g gram grams",
-        "453.59237": "lb lbs",
-        "28.349523125": "oz ounce ounces",
-    },
-    "volume": {
-        "1": "l liter liters litre litres",
-        "0.001": "ml milliliter milliliters millilitre millilitres",
-    },
-    "time": {
-        "1": "s sec second seconds",
-        "60": "min minute minutes",
-        "3600": "h hr hrs hour hours",
-        "86400": "day days",
-        "604800": "week weeks",
-    },
-    "years": {"1": "year years"},
-    "$": {"1": "$ dollar dollars usd", "0.01": "cent cents ¢"},
-    "€": {"1": "€ euro euros eur"},
-    "£": {"1": "£ gbp"},
+    "length km": "km kilometer kilometers kilometre kilometres",
+    "length m": "m meter meters metre metres",
+    "length cm": "cm centimeter centimeters centimetre centimetres",
+    "length mm": "mm millimeter millimeters millimetre millimetres",
+    "length mi": "mi mile miles",
+    "length ft": "ft foot feet",
+    "length in": "inch inches",
+    "mass kg": "kg kilogram kilograms",
+    "mass g": "g gram grams",
+    "mass lb": "lb lbs",
+    "volume l": "l liter liters litre litres",
+    "volume ml": "ml milliliter milliliters millilitre millilitres",
+    "time s": "s sec second seconds",
+    "time min": "min minute minutes",
+    "time h": "h hr hrs hour hours",
+    "time day": "day days",
+    "time week": "week weeks",
+    "time year": "year years",
+    "money $": "$ dollar dollars usd",
+    "money cent": "cent cents ¢",
+    "money €": "€ euro euros eur",
+    "money £": "£ gbp",
 }
-UNIT_OF = {
-    word: Unit(kind, Fraction(size))
-    for kind, sizes in UNITS.items()
-    for size, words in sizes.items()
-    for word in words.split()
-}
-
-# Thousands as typesetters write them. A plain space may stand between two numbers.
-NARROW_THOUSANDS = re.compile(r"(?<=\d)[\u00a0\u202f\u2009](?=\d{3}(?!\d))")
-ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-ONES += " eighteen nineteen"
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-WORDS = {word: number for number, word in enumerate(ONES.split())}
-WORDS |= {word: 10 * number for number, word in enumerate(TENS.split(), start=2)}
-WORDS |= {f"{ten}-{ONES.split()[one]}": WORDS[ten] + one for ten in TENS.split() for one in range(1, 10)}
-
-# What makes a sentence with several numbers come to its last one, and what keeps it from deciding.
-CONCLUDES = re.compile(
-    r"(?:=|\b(?:is|are|was|were|be|makes?|made|equals?|gives?|gets?|got|has|have|had|earn(?:s|ed)?|costs?|needs?|totals?"
-    r"|leaves?|left|spends?|spent|pays?|paid|sold|sells?|altogether)\b)[^.;:?\d]{0,40}$",
-    re.IGNORECASE,
-)
-HEDGED = re.compile(
-    r"\b(?:or|either|maybe|perhaps|possibly|might|between(?=\s*[-$€£]?\d)|guess(?:es)?|unsure|unless)\b|\?",
-    re.IGNORECASE,
-)
-# "73 = 72" is no sentence.
-PROSE, FEWEST_WORDS = re.compile(r"(?<!\\)\b[A-Za-z]{2,}"), 2
-EXPLAINED = re.compile(r"[,;]?\s+\(?(?:because|since|which|given that|as)\b", re.IGNORECASE)
-TAKEN_BACK = re.compile(
-    r"^[^.;\n]{0,30}?\b(?:or (?:more|less|fewer|higher|lower)|(?:is|was|are) (?:wrong|incorrect|false)"
-    r"|(?:is|was) not (?:right|correct|true|it|the)|isn't|minus|plus|times|divided)\b",
-    re.IGNORECASE,
-)
+UNIT_OF = {word: unit for unit, words in UNITS.items() for word in words.split()}
 
 
 @dataclass(frozen=True)
 class Quantity:
     value: Fraction
     percent: bool = False
-    unit: Unit | None = None
+    unit: str = ""
 
 
 def clean(text: str) -> str:
-    text = NARROW_THOUSANDS.sub(",", text).translate(SIGNS)
+    text = text.translate(SIGNS)
     for glyph, plain in GLYPHS.items():
         text = text.replace(glyph, f" {plain}")
     for pattern, replacement in LATEX:
@@ -158,10 +106,7 @@ def quantity(text: str) -> Quantity | None:
     """The one number that `text` stands for, or None. Of "48 + 24 = 72" it is 72; of "71 = 72" there is none."""
     if len(text) > LONGEST_ANSWER:
         return None
-    text = clean(text)
-    if text.lower() in WORDS:
-        return Quantity(Fraction(WORDS[text.lower()]))
-    sides = text.split("=")
+    sides = clean(text).split("=")
     last = _plain(sides[-1])
     if last is None or not all(_agrees(side, last) for side in sides[:-1]):
         return None
@@ -178,27 +123,9 @@ def last_quantity(text: str) -> Quantity | None:
     values = {_read(text, match).value for match in run if _readable(match)}
     last = matches[-1]
     before = text[max(0, last.start() - 60) : last.start()]
-    denied = DENIED_BEFORE.search(before) or TAKEN_BACK.match(text[last.end() :])
-    if len(values) != 1 or not _readable(last) or denied or OPERATOR_BEFORE.search(before):
+    if len(values) != 1 or not _readable(last) or DENIED_BEFORE.search(before) or OPERATOR_BEFORE.search(before):
         return None
     return _read(text, last)
-
-
-def concluded_quantity(text: str) -> Quantity | None:
-    """What a sentence with several numbers comes to: 18 in "9 eggs at $2 make $18." and in "18, because 9 x 2 = 18".
-
-    None if it leaves a choice.
-    """
-    if len(text) > LONGEST_ANSWER or HEDGED.search(text) or len(PROSE.findall(text)) < FEWEST_WORDS:
-        return None
-    text = clean(text)
-    first = quantity(EXPLAINED.split(text, maxsplit=1)[0])
-    if first is not None:
-        return first
-    matches = list(NUMBER.finditer(text))
-    if not matches or not CONCLUDES.search(text[: matches[-1].start()].rstrip("-$€£ ")):
-        return None
-    return last_quantity(text)
 
 
 def _run_of_candidates(text: str, matches: list[re.Match[str]]) -> list[re.Match[str]]:
@@ -245,12 +172,12 @@ def _read(text: str, match: re.Match[str]) -> Quantity:
     return Quantity(value, bool(match["percent"]), _unit(before, text[match.end() : match.end() + 40]))
 
 
-def _unit(before: str, after: str) -> Unit | None:
+def _unit(before: str, after: str) -> str:
     sign = before.strip()[-1:]
     if sign in ("$", "€", "£"):
         return UNIT_OF[sign]
     word = re.match(r"\s?-?([A-Za-z¢$€£]+)", after)
-    return UNIT_OF.get(word[1], UNIT_OF.get(word[1].lower())) if word else None
+    return UNIT_OF.get(word[1], UNIT_OF.get(word[1].lower(), "")) if word else ""
 
 
 def _agrees(side: str, last: Quantity) -> bool:

@@ -18,7 +18,7 @@ LOOK_IN_HELP = (
 
 # Possessive quantifiers: a model may write 100,000 spaces, and these stay linear on them.
 HASHES = re.compile(r"####[ \t]*+([^\n]+)")
-ANSWER_MARK = re.compile(r"\banswer\b\s*+(?:is\b\s*+:?|:)\s*+(?=\S)", re.IGNORECASE)
+ANSWER_LINE = re.compile(r"\banswer\b\s*+(?:is\b\s*+:?|:)\s*+([^\n]+)", re.IGNORECASE)
 BOXED = re.compile(r"\\boxed\s*+\{")
 MOST_BOXES = 50
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
@@ -91,13 +91,9 @@ def _unless_echo(text: str, sample: Sample) -> str:
 
 def marked_answers(text: str) -> list[str]:
     """What the first kind of mark that occurs points at: every \\boxed{}, every ####, or the last "answer is"."""
-    return boxed(text) or _stripped(HASHES.findall(text)) or _said_last(text)
-
-
-def _said_last(text: str) -> list[str]:
-    """What the last "the answer is" says: "The answer is 17. No, wait: the answer is 18." says 18."""
-    marks = [mark.end() for mark in ANSWER_MARK.finditer(text)]
-    return [_sentence(text[marks[-1] :].split("\n", 1)[0])] if marks else []
+    return (
+        boxed(text) or _stripped(HASHES.findall(text)) or [_sentence(line) for line in ANSWER_LINE.findall(text)[-1:]]
+    )
 
 
 def boxed(text: str) -> list[str]:

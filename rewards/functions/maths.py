@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 from pydantic import Field
 
-from rewards.numbers import Quantity, concluded_quantity, last_quantity, quantity
+from rewards.numbers import Quantity, last_quantity, quantity
 from rewards.registry import Example, Markers, Parameters, RewardError, Sample, Score, reward_function
 from rewards.sections import LOOK_IN_HELP, Found, LookIn, find_answer, marked_answers
 from rewards.symbolic import is_formula, same_formula
@@ -41,9 +40,6 @@ def example(response: str, reference: str, value: float, markers: Markers = MARK
         example("So the total is 72 clips.", "72", 1.0),
         example("<SOLUTION>2(x + 1)</SOLUTION>", "2x + 2", 1.0),
         example("<SOLUTION>33.3</SOLUTION>", "33.333", 1.0, tolerance=0.01, relative=True),
-        example("<SOLUTION>48 friends and half as many make 72 clips.</SOLUTION>", "72", 1.0),
-        example("<SOLUTION>It is 48 or 72.</SOLUTION>", "72", 0.0),
-        example("<SOLUTION>1,800 cents</SOLUTION>", "$18", 1.0),
         example("<SOLUTION>48 + 24</SOLUTION>", "72", 0.0),
         example("<SOLUTION>48 + 24</SOLUTION>", "72", 1.0, unworked=True),
         example("It is 72. <SOLUTION>71</SOLUTION>", "72", 0.0),
@@ -90,19 +86,15 @@ def _reference_text(reference: str) -> str:
 
 def _right_number(piece: str, expected: Quantity, parameters: MathAnswer) -> bool:
     for inner in marked_answers(piece) or [piece]:
-        worked = _equal(quantity(inner) or concluded_quantity(inner), expected, parameters)
+        worked = _equal(quantity(inner), expected, parameters)
         if not worked and not (parameters.unworked and _right_formula(str(expected.value), [inner])):
             return False
     return True
 
 
 def _equal(found: Quantity | None, expected: Quantity, parameters: MathAnswer) -> bool:
-    if found is None:
+    if found is None or (found.unit and expected.unit and found.unit != expected.unit):
         return False
-    if found.unit and expected.unit:
-        if found.unit.kind != expected.unit.kind:
-            return False
-        found = replace(found, value=found.value * found.unit.size / expected.unit.size)
     room = Fraction(parameters.tolerance) * (abs(expected.value) if parameters.relative else 1)
     return any(abs(value - expected.value) <= room for value in _meanings(found, expected))
 

@@ -1,26 +1,40 @@
 """The verdict of math_answer on real GSM8K answers: variants of the right answer and of wrong ones."""
 
+import json
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
 from rewards.functions.maths import MathAnswer, math_answer
 from rewards.numbers import NUMBER
-from rewards.registry import Sample
-from tests.rewards.math_variants import MARKERS, TRAIN, hard_variants, in_words, plain, rows
+from rewards.registry import Markers, Sample
 
+TRAIN = Path(__file__).resolve().parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
+MARKERS = Markers("<start_working_out>", "<end_working_out>", "<SOLUTION>", "</SOLUTION>")
 AGREEMENT = 0.995
-OF_EACH_KIND = 0.98
 
 pytestmark = pytest.mark.skipif(not TRAIN.is_file(), reason=f"GSM8K is not at {TRAIN}")
 
 
+def rows() -> list[tuple[str, str, str]]:
+    found = []
+    for line in TRAIN.read_text().splitlines():
+        row = json.loads(line)
+        working, answer = row["answer"].split("####")
+        found.append((row["question"], re.sub(r"<<.*?>>", "", working).strip(), answer.strip()))
+    return found
+
+
 def in_markers(working: str, solution: str) -> str:
     return f"<start_working_out>{working}<end_working_out>\n<SOLUTION>{solution}</SOLUTION>"
+
+
+def plain(number: Fraction) -> str:
+    return str(number.numerator) if number.denominator == 1 else str(float(number))
 
 
 def unit_of(working: str) -> str:
@@ -87,11 +101,11 @@ def verdict(question: str, response: str, answer: str) -> bool:
 @pytest.mark.parametrize(("expected", "variants"), [(True, right_variants), (False, wrong_variants)])
 def test_the_verdict_on_gsm8k_agrees_with_the_truth(expected, variants, capsys):
     disagreements, judged = [], 0
-    for row in rows()[::4]:
-        for kind, response in variants(row.question, row.working, row.answer):
+    for question, working, answer in rows()[::4]:
+        for kind, response in variants(question, working, answer):
             judged += 1
-            if verdict(row.question, response, row.answer) is not expected:
-                disagreements.append((kind, row.answer, response[-100:]))
+            if verdict(question, response, answer) is not expected:
+                disagreements.append((kind, answer, response[-100:]))
     agreement = 1 - len(disagreements) / judged
     lines = [f"GSM8K, {'right' if expected else 'wrong'} variants: {judged:,} judged, {agreement:.3%} agree"]
     lines += [f"  {kind}: reference {answer!r}, response ...{text!r}" for kind, answer, text in disagreements[:20]]
@@ -99,33 +113,3 @@ def test_the_verdict_on_gsm8k_agrees_with_the_truth(expected, variants, capsys):
         sys.stdout.write("\n" + "\n".join(lines) + "\n")
     assert judged > 25_000
     assert agreement >= AGREEMENT
-
-
-def test_the_verdict_on_hard_variants_agrees_with_the_truth_for_each_kind():
-    judged, wrong = Counter(), Counter()
-    disagreements = []
-    for row in rows()[::40]:
-        for variant in hard_variants(row):
-            judged[variant.kind] += 1
-            if verdict(row.question, variant.response, variant.reference) is not variant.right:
-                wrong[variant.kind] += 1
-                disagreements.append(f"{variant.kind}: {variant.reference!r}, ...{variant.response[-100:]!r}")
-    shown = "\n".join(disagreements[:40])
-    assert judged.total() > 10_000
-    assert len(judged) > 60
-    assert wrong.total() / judged.total() <= 1 - AGREEMENT, shown
-    assert not [kind for kind in wrong if wrong[kind] / judged[kind] > 1 - OF_EACH_KIND], shown
-
-
-def test_what_has_no_mark_is_judged_by_its_last_number():
-    """A limit that the guide names: numbers of the question behind an unmarked result are taken for the answer."""
-    question = "She has 16 eggs, eats 3 and sells the rest for $2 each. How much does she make?"
-    assert verdict(question, "16 - 3 = 13 eggs, so she makes $26.", "26")
-    assert not verdict(question, "So she makes $26, from 16 eggs at $2.", "26")
-    assert verdict(question, "The answer is $26, because 13 eggs at $2 make $26. She had 16.", "26")
-
-
-def test_words_for_numbers_are_read_up_to_ninety_nine():
-    for number in range(100):
-        assert verdict("?", in_markers("", in_words(number)), str(number))
-        assert not verdict("?", in_markers("", in_words(number)), str(number + 1))
