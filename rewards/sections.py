@@ -21,7 +21,14 @@ HASHES = re.compile(r"####[ \t]*+([^\n]+)")
 ANSWER_LINE = re.compile(r"\banswer\b\s*+(?:is\b\s*+:?|:)\s*+([^\n]+)", re.IGNORECASE)
 BOXED = re.compile(r"\\boxed\s*+\{")
 MOST_BOXES = 50
-SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
+# "It is 17. Or 18." is one statement.
+SENTENCE_END = re.compile(r"[.!?](?=\s|$)(?!\s+(?:or|alternatively|maybe|perhaps|possibly)\b)", re.IGNORECASE)
+WRONG = r"that(?:'s|’s| is) (?:wrong|incorrect|not right)\b"
+WITHDRAWN = re.compile(
+    rf"(?:\b(?:no,? wait|wait,? no|scratch that|i made a mistake)\b(?:[,.: ]{{1,3}}{WRONG})?"
+    rf"|(?:^|[.!?\n])\s{{0,3}}(?:no,? )?{WRONG})[,.:;! ]{{0,3}}",
+    re.IGNORECASE,
+)
 # Shorter responses may be answers that happen to stand in the question.
 ECHO_WORDS = 5
 
@@ -41,12 +48,18 @@ def find_answer(sample: Sample, look_in: LookIn = "auto") -> Found:
         pieces = solutions(sample, required=look_in == "markers")
         if pieces or look_in == "markers":
             return Found([_unless_echo(piece, sample) for piece in pieces], "solution block")
-    text = without_question(sample)
+    text = standing(without_question(sample))
     if look_in in ("auto", "marked"):
         pieces = marked_answers(text)
         if pieces or look_in == "marked":
             return Found(pieces, "marked answer")
     return Found([text] if text.strip() else [], "text", marked=False)
+
+
+def standing(text: str) -> str:
+    """What follows the last place where the text takes back what it said before: "17. No wait, 18"."""
+    *_, last = [None, *WITHDRAWN.finditer(text)]
+    return text[last.end() :] if last else text
 
 
 def solutions(sample: Sample, required: bool = False) -> list[str]:

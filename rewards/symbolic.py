@@ -25,10 +25,11 @@ logging.getLogger("math_verify.grader").setLevel(logging.ERROR)
 
 # Towers, big powers, factorials and operators that loop: a few characters of these keep SymPy busy for hours.
 TOO_HARD = re.compile(
-    r"\^\s*\{?[^{}\s]*\^|\^\s*\{?\s*-?\d{3,}|\d{25,}|!|\\(?:int|i+nt|oint|sum|prod|lim|binom|Gamma)\b"
+    r"\^\s*(?:[({]+[^){}]*\^|\{[^{}]*\}\s*\^|[A-Za-z0-9.\\-]+\s*\{?[({\s]*\^|\\[a-z]+\s*\{[^{}]*\^)|\^\s*\{?\s*-?\d{3,}|\d{25,}|!|\\(?:int|i+nt|oint|sum|prod|lim|binom|Gamma)\b"
 )
 FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "sqrt", "arcsin", "arccos", "arctan", "pi"}
 WORD = re.compile(r"(?<!\\)(?<![A-Za-z\\])[A-Za-z]{3,}")
+MATRIX = re.compile(r"\\(?:begin|end)\{[a-z]{0,2}matrix\}")
 MATHS = re.compile(r"[\d\\^*/+=()\[\]{}-]")
 
 
@@ -42,7 +43,8 @@ def is_formula(text: str) -> bool:
         return False
     if not _balanced(text):
         return False
-    words = [word for word in WORD.findall(re.sub(r"\\[A-Za-z]+", " ", text)) if word not in FUNCTIONS]
+    plain = re.sub(r"\\[A-Za-z]+", " ", MATRIX.sub(" ", text))
+    words = [word for word in WORD.findall(plain) if word not in FUNCTIONS]
     return not words and bool(MATHS.search(text) or len(text.strip()) == 1)
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from pydantic import Field
 
-from rewards.numbers import Quantity, last_quantity, quantity
+from rewards.numbers import UNIT_OF, Quantity, concluded, last_quantity, quantity
 from rewards.registry import Example, Markers, Parameters, RewardError, Sample, Score, reward_function
-from rewards.sections import LOOK_IN_HELP, Found, LookIn, find_answer, marked_answers
+from rewards.sections import LOOK_IN_HELP, Found, LookIn, find_answer, marked_answers, standing
 from rewards.symbolic import is_formula, same_formula
+
+# The question's own unit, which a bare reference leaves out: the last sentence says it, or asks for money.
+ASKED_UNIT = re.compile(r"how many (?:more |total |additional |extra )?([a-z]+)|\bin ([a-z]+)\?", re.IGNORECASE)
+ASKED_MONEY = re.compile(r"\bhow much\b", re.IGNORECASE)
+SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+REPEATS_QUESTION = re.compile(r"\b(?:question|problem|given|gave|stated|recall|remember)\b", re.IGNORECASE)
+NUMERAL = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+SHORTEST_FACT = 3
+OR = re.compile(r"\bor\b")
 
 MARKED = Markers(solution_start="<SOLUTION>", solution_end="</SOLUTION>")
 
@@ -47,6 +57,10 @@ def example(response: str, reference: str, value: float, markers: Markers = MARK
         example("<SOLUTION>not 72</SOLUTION>", "72", 0.0),
         example("<SOLUTION>-72</SOLUTION>", "72", 0.0),
         example("<SOLUTION>5 m</SOLUTION>", "5 km", 0.0),
+        example("<SOLUTION>5000 m</SOLUTION>", "5 km", 1.0),
+        example("<SOLUTION>1 hour and 12 minutes</SOLUTION>", "72 minutes", 1.0),
+        example("<SOLUTION>71. No wait, 72.</SOLUTION>", "72", 1.0),
+        example("So the total is 72 clips or 96 clips.", "72", 0.0),
     ),
 )
 def math_answer(sample: Sample, parameters: MathAnswer) -> Score:
@@ -54,25 +68,60 @@ def math_answer(sample: Sample, parameters: MathAnswer) -> Score:
     if not (sample.reference or "").strip():
         raise RewardError("This row has no reference answer.")
     reference = _reference_text(sample.reference or "")
-    expected = quantity(reference)
+    expected, asked = quantity(reference), unit_asked_for(sample.instruction)
     found = find_answer(sample, parameters.look_in)
     if not found.pieces:
         return Score(0.0, f"Expected {reference}, found no answer ({found.where}).")
     if expected is None:
         right = _right_formula(reference, found.pieces)
     elif found.marked:
-        right = all(_right_number(piece, expected, parameters) for piece in found.pieces)
+        right = all(_right_number(piece, expected, parameters, asked) for piece in found.pieces)
     else:
-        right = _equal(last_quantity(found.pieces[0]), expected, parameters)
+        right = _equal(_last_number(found, sample), expected, parameters, asked)
     if right:
         return Score(1.0, f"{reference} is right.")
-    return Score(0.0, f"Expected {reference}, found {_shown(found)} in the {found.where}.")
+    return Score(0.0, f"Expected {reference}, found {_shown(found, sample)} in the {found.where}.")
 
 
-def _shown(found: Found) -> str:
+def unit_asked_for(question: str) -> str:
+    """The unit that the question asks for, or nothing where it names none or several."""
+    last = next((part for part in reversed(SENTENCE.split(question.strip())) if "?" in part), "")
+    named = {
+        UNIT_OF[word] for match in ASKED_UNIT.finditer(last) if (word := (match[1] or match[2]).lower()) in UNIT_OF
+    }
+    if len(named) == 1:
+        return named.pop()
+    money = not named and ASKED_MONEY.search(last) and "$" in question and not re.search(r"\bcents?\b|¢", question)
+    return "$" if money else ""
+
+
+def _last_number(found: Found, sample: Sample) -> Quantity | None:
+    return last_quantity(without_repeated_facts(found.pieces[0], sample.instruction))
+
+
+def without_repeated_facts(text: str, question: str) -> str:
+    """Without the question's sentences where `text` repeats them, and last sentences that only name its numbers."""
+    for fact in SENTENCE.split(question):
+        words = fact.split()
+        if len(words) >= SHORTEST_FACT and NUMERAL.search(fact):
+            text = re.sub(r"\s+".join(map(re.escape, words)), " ", text)
+    given, sentences = numerals(question), SENTENCE.split(text.strip())
+    while len(sentences) > 1 and REPEATS_QUESTION.search(sentences[-1]):
+        numbers = numerals(sentences[-1])
+        if not numbers or not numbers <= given or "=" in sentences[-1]:
+            break
+        sentences.pop()
+    return "\n".join(sentences)
+
+
+def numerals(text: str) -> set[Fraction]:
+    return {Fraction(number.replace(",", "")) for number in NUMERAL.findall(text)}
+
+
+def _shown(found: Found, sample: Sample) -> str:
     if found.marked:
         return "; ".join(found.pieces)[-80:].strip() or "nothing"
-    last = last_quantity(found.pieces[0])
+    last = _last_number(found, sample)
     return "no single last number" if last is None else f"{float(last.value):.10g}"
 
 
@@ -84,16 +133,24 @@ def _reference_text(reference: str) -> str:
     return marked[-1] if marked else reference.strip()
 
 
-def _right_number(piece: str, expected: Quantity, parameters: MathAnswer) -> bool:
+def _right_number(piece: str, expected: Quantity, parameters: MathAnswer, asked: str) -> bool:
+    piece = standing(piece)
     for inner in marked_answers(piece) or [piece]:
-        worked = _equal(quantity(inner), expected, parameters)
+        worked = _equal(concluded(inner), expected, parameters, asked)
         if not worked and not (parameters.unworked and _right_formula(str(expected.value), [inner])):
             return False
     return True
 
 
-def _equal(found: Quantity | None, expected: Quantity, parameters: MathAnswer) -> bool:
-    if found is None or (found.unit and expected.unit and found.unit != expected.unit):
+def _equal(found: Quantity | None, expected: Quantity, parameters: MathAnswer, asked: str) -> bool:
+    if found is None:
+        return False
+    if found.unit and expected.unit and found.unit != expected.unit:
+        found = found.in_unit(expected.unit)
+    elif found.unit and asked and not expected.unit:
+        # The asked unit is read off the question: where it is of another kind, the number alone decides.
+        found = found.in_unit(asked) or found
+    if found is None:
         return False
     room = Fraction(parameters.tolerance) * (abs(expected.value) if parameters.relative else 1)
     return any(abs(value - expected.value) <= room for value in _meanings(found, expected))
@@ -115,6 +172,8 @@ def _right_formula(reference: str, pieces: list[str]) -> bool:
         return True
     if not is_formula(reference):
         raise RewardError(f"The reference {reference[:60]!r} is neither a number nor a formula: use an exact match.")
+    if any(OR.search(piece) for piece in pieces) and not OR.search(reference):
+        return False
     return all(is_formula(piece) and _same(reference, piece) for piece in pieces)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 import time
 from contextlib import suppress
@@ -136,6 +137,11 @@ class TestMathAnswer:
             ("5", "5 km", True),
             ("5 km", "5 kilometres", True),
             ("5 km", "5 m", False),
+            ("5 km", "5000 m", True),
+            ("90 minutes", "1 hour and 30 minutes", True),
+            ("$5", "500 cents", True),
+            ("£5", "5 pounds", True),
+            ("1 year", "365 days", False),
             ("$5", "5 dollars", True),
             ("$5", "€5", False),
         ],
@@ -159,6 +165,37 @@ class TestMathAnswer:
     )
     def test_formulas_are_compared_by_meaning(self, reference, answer, right):
         assert value("math_answer", f"<SOLUTION>{answer}</SOLUTION>", reference) == float(right)
+
+    @pytest.mark.parametrize(
+        ("question", "answer", "right"),
+        [
+            ("How many minutes did it take?", "1.5 hours", True),
+            ("How many minutes did it take?", "90 hours", False),
+            ("A pen costs $5. How much do 18 pens cost?", "9000 cents", True),
+            ("A pen costs $5. How much do 18 pens cost?", "90 cents", False),
+            ("How long is it, in meters?", "9000 cm", True),
+            ("How many hours or minutes did it take?", "90 hours", True),
+            ("How many minutes did it take?", "90 km", True),
+        ],
+    )
+    def test_a_bare_reference_is_in_the_unit_that_the_question_asks_for(self, question, answer, right):
+        sample = Sample(question, f"<SOLUTION>{answer}</SOLUTION>", "90", markers=MARKERS)
+        assert math_answer(sample, MathAnswer()).value == float(right)
+
+    @pytest.mark.parametrize("tail", ["No wait, it is 71.", "Scratch that, 71.", "No wait, that is wrong."])
+    def test_what_is_taken_back_does_not_count(self, tail):
+        assert value("math_answer", f"The answer is 72.\n{tail}", "72") == 0
+        assert value("math_answer", f"<SOLUTION>72. {tail}</SOLUTION>", "72") == 0
+
+    def test_somebody_elses_mistake_takes_nothing_back(self):
+        assert value("math_answer", "The answer is 72. If you got 71, that is wrong.", "72") == 1
+
+    def test_facts_of_the_question_that_follow_the_result_are_no_answer(self):
+        sample = Sample("Ann sold 48 clips. How many in all?", "So there are 72. Ann sold 48 clips.", "72")
+        assert math_answer(sample, MathAnswer()).value == 1
+        assert math_answer(dataclasses.replace(sample, reference="48"), MathAnswer()).value == 0
+        given = dataclasses.replace(sample, response="So there are 72. The question gave us 48.")
+        assert math_answer(given, MathAnswer()).value == 1
 
     def test_a_tolerance_is_absolute_or_relative(self):
         answer = "<SOLUTION>101</SOLUTION>"
