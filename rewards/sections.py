@@ -18,7 +18,7 @@ LOOK_IN_HELP = (
 
 # Possessive quantifiers: a model may write 100,000 spaces, and these stay linear on them.
 HASHES = re.compile(r"####[ \t]*+([^\n]+)")
-ANSWER_LINE = re.compile(r"\banswer\b\s*+(?:is\b\s*+:?|:)\s*+([^\n]+)", re.IGNORECASE)
+ANSWER_MARK = re.compile(r"\banswer\b\s*+(?:is\b\s*+:?|:)\s*+(?=[^\n])", re.IGNORECASE)
 BOXED = re.compile(r"\\boxed\s*+\{")
 MOST_BOXES = 50
 # "It is 17. Or 18." is one statement.
@@ -104,9 +104,12 @@ def _unless_echo(text: str, sample: Sample) -> str:
 
 def marked_answers(text: str) -> list[str]:
     """What the first kind of mark that occurs points at: every \\boxed{}, every ####, or the last "answer is"."""
-    return (
-        boxed(text) or _stripped(HASHES.findall(text)) or [_sentence(line) for line in ANSWER_LINE.findall(text)[-1:]]
-    )
+    return boxed(text) or _stripped(HASHES.findall(text)) or _last_answer(text)
+
+
+def _last_answer(text: str) -> list[str]:
+    *_, last = [None, *ANSWER_MARK.finditer(text)]
+    return [_sentence(text[last.end() :].split("\n", 1)[0])] if last else []
 
 
 def boxed(text: str) -> list[str]:

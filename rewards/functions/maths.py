@@ -85,7 +85,8 @@ def math_answer(sample: Sample, parameters: MathAnswer) -> Score:
 
 def unit_asked_for(question: str) -> str:
     """The unit that the question asks for, or nothing where it names none or several."""
-    last = next((part for part in reversed(SENTENCE.split(question.strip())) if "?" in part), "")
+    sentences = SENTENCE.split(question.strip())
+    last = next((part for part in reversed(sentences) if "?" in part), sentences[-1])
     named = {
         UNIT_OF[word] for match in ASKED_UNIT.finditer(last) if (word := (match[1] or match[2]).lower()) in UNIT_OF
     }

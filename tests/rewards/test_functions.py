@@ -106,6 +106,7 @@ class TestWhereTheAnswerIs:
     def test_the_last_of_several_answer_lines_stands(self):
         assert value("math_answer", "Answer: 71\nNo. Answer: 72", "72") == 1
         assert value("math_answer", "Answer: 72\nNo. Answer: 71", "72") == 0
+        assert value("math_answer", "The answer is 72. So the answer is 71.", "72") == 0
 
     @pytest.mark.parametrize("text", ["The answer is not 72.", "\\boxed{71} \\boxed{72}", "#### 71\n#### 72"])
     def test_marks_that_deny_or_disagree_score_nothing(self, text):
@@ -174,6 +175,7 @@ class TestMathAnswer:
             ("A pen costs $5. How much do 18 pens cost?", "9000 cents", True),
             ("A pen costs $5. How much do 18 pens cost?", "90 cents", False),
             ("How long is it, in meters?", "9000 cm", True),
+            ("A pen costs $5. Tell me how much 18 pens cost.", "90 cents", False),
             ("How many hours or minutes did it take?", "90 hours", True),
             ("How many minutes did it take?", "90 km", True),
         ],
