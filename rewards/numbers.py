@@ -66,7 +66,7 @@ OPERATOR_BEFORE = re.compile(
 )
 # A letter right behind a number is a unit (3h) or a variable (2x): a unit only if it is one of LETTER_UNITS.
 UNWORKED = re.compile(
-    r"[\^!*+=<>≠≤≥|\\_√×÷]|(?<![A-Za-z])/|/(?![A-Za-z])|\bminus\b|\bplus\b|\bsquared\b|\bcubed\b|\bhalf\b"
+    r"[\^*+=<>≠≤≥|\\_√×÷]|(?<![A-Za-z])[!/]|/(?![A-Za-z])|\bminus\b|\bplus\b|\bsquared\b|\bcubed\b|\bhalf\b"
     r"|\bor\b|\bif\b|\bnot\b|n't\b|\bwrong\b|\bincorrect\b|\bfalse\b"
 )
 VARIABLE = re.compile(r"^(?:[A-Za-z]{1,2}| [xyz])(?![A-Za-z])")
@@ -80,6 +80,17 @@ ALTERNATIVE = re.compile(
     re.IGNORECASE,
 )
 FARTHEST_ALTERNATIVE = 60
+# What makes a sentence with several numbers come to its last one, and what keeps it from deciding.
+COMES_TO = re.compile(
+    r"(?:=|\b(?:is|are|was|were|be|makes?|made|equals?|gives?|gets?|got|has|have|had|earn(?:s|ed)?|costs?|needs?|totals?"
+    r"|leaves?|left|spends?|spent|pays?|paid|raised|sold|sells?|altogether)\b)[^.;:?\d]{0,40}$",
+    re.IGNORECASE,
+)
+UNDECIDED = re.compile(
+    r"\b(?:or|either|might|between(?=\s*[-$€£]?\d)|guess(?:es)?|unsure|unless)\b|\?|[;:]\s*[-$€£]?\d", re.IGNORECASE
+)
+# "73 = 72" is no sentence.
+PROSE, FEWEST_WORDS = re.compile(r"(?<!\\)\b[A-Za-z]{2,}"), 2
 # "3 apples, 5 apples": the same word behind each.
 LISTED = re.compile(r"^\s?([A-Za-z]+)[,;]\s$")
 AMOUNT = r"[-$€£]{0,2}\d[\d,]*(?:\.\d+)?"
@@ -198,7 +209,20 @@ def concluded(text: str) -> Quantity | None:
     if reason and (said := quantity(plain[: reason.start()])):
         return said
     *_, last = [None, *SO.finditer(plain)]
-    return quantity(plain[last.end() :]) if last else None
+    if last and (said := quantity(plain[last.end() :])):
+        return said
+    first, _, more = plain.partition("\n")
+    return quantity(first) if not re.search(r"\d", more) and quantity(first) else _come_to(plain)
+
+
+def _come_to(text: str) -> Quantity | None:
+    """What a sentence with several numbers comes to: "9 eggs at $2 make $18." None if it leaves a choice."""
+    if len(PROSE.findall(text)) < FEWEST_WORDS or UNDECIDED.search(text) or ALTERNATIVE.search(text):
+        return None
+    *_, last = [None, *NUMBER.finditer(text)]
+    if last is None or not COMES_TO.search(text[: last.start()].rstrip("-$€£ ")):
+        return None
+    return _last_of(text)
 
 
 def _repeats(text: str, said: Quantity) -> bool:

@@ -117,3 +117,24 @@ def test_a_number_may_stand_with_what_it_follows_from(text, value):
 @pytest.mark.parametrize("text", ["72 (48 + 25)", "71 (or 72)", "72 or 71, because I guess", "so 71 or 72", "71, 72"])
 def test_a_number_beside_others_concludes_nothing(text):
     assert concluded(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("9 eggs at $2 make $18.", 18),
+        ("With 16 and 3 given, the result is 18.", 18),
+        ("She sells 9 * 2 = $18 every day", 18),
+        ("They raised 324 x 2 = $ 648", 648),
+        ("18\nThat is what was asked for. I hope this helps!", 18),
+        ("It is 17 or it is 18.", None),
+        ("Option A: 17, option B: 18", None),
+        ("It is 17 if it rains and 18 if not.", None),
+        ("The numbers are 16 and 18.", None),
+        ("The result of 16 and 3 is not 18.", None),
+        ("17 = 18", None),
+    ],
+)
+def test_a_sentence_with_several_numbers_stands_for_the_one_it_comes_to(text, value):
+    said = concluded(text)
+    assert (said and said.value) == value
