@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -30,15 +31,27 @@ children.follow_parent(gone.set)
 print("pid", os.getpid(), flush=True)
 {work}
 """
+Parents = list[subprocess.Popen[bytes]]
 STUCK = 're.match(r"(a+)+$", "a" * 64 + "b")'
 WAITING = "gone.wait(60)"
 
 
-def started(folder: Path, work: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+@pytest.fixture
+def parents() -> Iterator[Parents]:
+    found: Parents = []
+    yield found
+    for parent in found:
+        if parent.poll() is None:
+            for process in (*psutil.Process(parent.pid).children(recursive=True), parent):
+                process.kill()
+
+
+def started(folder: Path, work: str, parents: Parents) -> tuple[subprocess.Popen[bytes], psutil.Process]:
     code, log = folder / "child.py", folder / "child.log"
     code.write_text(CHILD.format(work=work))
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "loracraft.settings", "LORACRAFT_DATA": str(folder)}
     parent = subprocess.Popen([sys.executable, "-c", PARENT, code, log], cwd=settings.BASE_DIR, env=environment)
+    parents.append(parent)
     until = time.monotonic() + 60
     while not (log.is_file() and "pid" in log.read_text()):
         assert time.monotonic() < until and parent.poll() is None, log.read_text() if log.is_file() else "no log"
@@ -47,8 +60,8 @@ def started(folder: Path, work: str) -> tuple[subprocess.Popen[bytes], psutil.Pr
 
 
 @pytest.mark.parametrize("work", [WAITING, STUCK])
-def test_nothing_of_a_child_is_left_when_its_parent_was_killed(tmp_path: Path, work: str) -> None:
-    parent, child = started(tmp_path, work)
+def test_nothing_of_a_child_is_left_when_its_parent_was_killed(tmp_path: Path, parents: Parents, work: str) -> None:
+    parent, child = started(tmp_path, work, parents)
     family = [child, *child.children(recursive=True)]
     assert len(family) == 2, "the child and its guard"
     parent.send_signal(signal.SIGKILL)
@@ -59,8 +72,8 @@ def test_nothing_of_a_child_is_left_when_its_parent_was_killed(tmp_path: Path, w
     assert not alive
 
 
-def test_a_guard_goes_with_its_child(tmp_path: Path) -> None:
-    parent, child = started(tmp_path, WAITING)
+def test_a_guard_goes_with_its_child(tmp_path: Path, parents: Parents) -> None:
+    parent, child = started(tmp_path, WAITING, parents)
     [guard] = child.children()
     child.kill()
     assert psutil.wait_procs([child, guard], timeout=30)[1] == []
