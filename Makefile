@@ -44,6 +44,7 @@ bench: setup-dev
 	@$(BIN)/python -m benchmarks.run
 
 chaos: setup-dev
+	@$(BIN)/python -m pytest -m accident tests/chaos
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 screenshots: setup-dev

@@ -3,8 +3,10 @@ on afterwards."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 from tests.chaos._stack import Stack, result, stack, wait
@@ -21,7 +23,7 @@ def run(stops: int = 5, broken: str = "") -> dict[str, Any]:
     with stack(CHAOS_BREAK=broken, CHAOS_NEW_TOKENS="3000", **REAL) as running:
         folder = running.data / "tiny"
         folder.mkdir()
-        running.env["CHAOS_MODEL"] = str(tiny.model(folder))
+        running.env["CHAOS_MODEL"] = str(with_long_context(Path(tiny.model(folder))))
         [session] = running.queue(1, 1000, save_every=1000)
         running.start_worker()
         took = [stopped(running, session, last=number == stops - 1) for number in range(stops)]
@@ -29,6 +31,13 @@ def run(stops: int = 5, broken: str = "") -> dict[str, Any]:
         saved = [row[0] for row in running.rows(query, session)]
     found = {"too_slow": sum(each > MOST_SECONDS for each in took), "not_stopped": sum(each < 0 for each in took)}
     return result("answers of up to 3,000 tokens", stops, found, seconds_to_end=took, checkpoints_at=saved)
+
+
+def with_long_context(model: Path) -> Path:
+    """Its positions are rotations, so it reads as far as its config says."""
+    file = model / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "max_position_embeddings": 4096}))
+    return model
 
 
 def stopped(running: Stack, session: str, *, last: bool) -> float:

@@ -160,7 +160,7 @@ def test_a_resumed_session_remembers_its_scores_and_its_patience(
 ) -> None:
     given_scores(monkeypatch, 0.5, 0.4, 0.3, 0.2)
     scored.config = tiny_config(evaluation={**OFTEN, "early_stopping_patience": 3}, training={"max_steps": 8})
-    stopped, _ = scored.run(stop=lambda recorded: recorded.step >= 2)
+    stopped, _ = scored.run(stop=lambda recorded: len(scores(recorded)) >= 2)
     resumed, second = scored.run(resume=True)
     assert (stopped.status, resumed.status) == ("stopped", "completed")
     assert scores(second)[-1]["best_step"] == 1
