@@ -30,7 +30,7 @@ run: setup
 	@$(BIN)/python scripts/serve.py
 
 test: setup-dev
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check

@@ -405,11 +405,12 @@ def wrong_claims(row: Row, chance: random.Random) -> Iterator[Claim]:
     if row.value.denominator == 1 and 0 <= row.value < 10**6:
         yield Claim("number words", False, spelled(int(row.value) + 1), row.value + 1)
         yield Claim("number words", False, f"{spelled(int(row.value) + 2)} {thing_asked_for(row)}", row.value + 2)
-    if row.value:
+    if row.value > 0:
         yield from (
             Claim("minus", False, text, -row.value)
             for text in (f"-{row.digits}", f"−{row.digits}", f"minus {row.digits}")
         )
+    if row.value:
         yield from (Claim(*claim) for claim in in_wrong_scale(row))
     for kind, text in (
         *wrong_units(row),
@@ -422,15 +423,16 @@ def wrong_claims(row: Row, chance: random.Random) -> Iterator[Claim]:
 
 
 def wrong_values(row: Row) -> Iterator[tuple[str, Fraction]]:
-    value, digits = row.value, row.digits
+    value, digits = row.value, row.digits.lstrip("-")
+    sign = "-" if value < 0 else ""
     yield "off by one", value + 1
     yield "off by one", value - 1
-    yield "right one within", Fraction(f"1{digits}")
-    yield "right one within", Fraction(f"{digits}5")
-    yield "right one within", Fraction(f"{digits}{digits.replace('.', '')}")
+    yield "right one within", Fraction(f"{sign}1{digits}")
+    yield "right one within", Fraction(f"{sign}{digits}5")
+    yield "right one within", Fraction(f"{sign}{digits}{digits.replace('.', '')}")
     if value.denominator == 1:
-        yield "right one within", Fraction(f"{digits}.5")
-        yield "right one within", Fraction(f"0.{digits.lstrip('-')}")
+        yield "right one within", Fraction(f"{sign}{digits}.5")
+        yield "right one within", Fraction(f"0.{digits}")
     yield "ten times", value * 10
     yield "a tenth", value / 10
     yield "double", value * 2

@@ -120,9 +120,9 @@ def stored_session(steps: int) -> Any:
     from training.recorder import Ingester
     from training.schema import SessionConfig
 
-    user = User.objects.create_user("bench")
-    team = Team.objects.create(name="Bench")
-    team.memberships.create(user=user, role="owner")
+    user, _ = User.objects.get_or_create(username="bench")
+    team, _ = Team.objects.get_or_create(name="Bench")
+    team.memberships.get_or_create(user=user, role="owner")
     session = Session.objects.create(
         team=team,
         created_by=user,

@@ -524,4 +524,7 @@ def named(column: Any, names: list[str]) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    # Without destructors: threads that still read ahead in Arrow would end the process with a signal.
+    os._exit(code)

@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from evaluation.models import Trial
+from evaluation.models import AnswerSet, Trial
 
 
 @admin.register(Trial)
@@ -10,6 +10,18 @@ class TrialAdmin(admin.ModelAdmin):
     search_fields = ["prompt", "session__name", "id"]
     list_select_related = ["session", "created_by"]
     readonly_fields = [field.name for field in Trial._meta.fields]
+
+    def has_add_permission(self, request: object) -> bool:
+        return False
+
+
+@admin.register(AnswerSet)
+class AnswerSetAdmin(admin.ModelAdmin):
+    list_display = ["id", "base_model", "session", "status", "created_by", "created_at"]
+    list_filter = ["status"]
+    search_fields = ["base_model", "session__name", "id"]
+    list_select_related = ["session", "created_by"]
+    readonly_fields = [field.name for field in AnswerSet._meta.fields]
 
     def has_add_permission(self, request: object) -> bool:
         return False

@@ -1,13 +1,16 @@
-"""Answers a prompt with base and adapter. Runs in the child process `manage.py answer` only: it imports torch."""
+"""Answers a prompt with base and adapter, and the questions of a test bench with one model. Runs in the child processes
+`manage.py answer` and `manage.py answer_set` only: it imports torch."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from evaluation.models import Trial
+from evaluation.models import AnswerSet, Trial
 from jobs import running
 from rewards import judge_access
 from rewards.composition import Composition
@@ -17,23 +20,36 @@ from training.engine.problems import EngineError, is_out_of_memory
 from training.recorder import storable
 from training.schema import SessionConfig
 
+if TYPE_CHECKING:
+    from jobs.models import Job
+    from training.engine.generation import Answer
+    from training.models import Session
+
+BATCH = 8
 log = logging.getLogger(__name__)
 
 
 def answer(trial: Trial) -> None:
     """Records answers and outcome. Raises running.Lost if the trial was cancelled or taken by another worker."""
+    _recorded(trial, lambda: _answer(trial))
+
+
+def answer_all(answers: AnswerSet) -> None:
+    """As `answer`. Answers that were made before an error are kept."""
+    _recorded(answers, lambda: _answer_all(answers))
+
+
+def _recorded(job: Job, work: Callable[[], None]) -> None:
     try:
-        _answer(trial)
+        work()
     except running.Lost:
         raise
     except EngineError as error:
-        running.fail(trial, f"{error.message} {error.hint}".strip())
+        running.fail(job, f"{error.message} {error.hint}".strip())
     except Exception as error:
-        log.exception("Trial %s failed", trial.pk)
+        log.exception("%s %s failed", type(job).__name__, job.pk)
         memory = "The memory was full: ask for fewer tokens, or end other work on this machine."
-        running.fail(
-            trial, memory if is_out_of_memory(error) else f"The model could not answer: {type(error).__name__}."
-        )
+        running.fail(job, memory if is_out_of_memory(error) else f"The model could not answer: {type(error).__name__}.")
 
 
 def _answer(trial: Trial) -> None:
@@ -41,9 +57,7 @@ def _answer(trial: Trial) -> None:
 
     session = trial.session
     config = session.parsed_config
-    adapter = adapters.newest(session)
-    if adapter is None:
-        raise EngineError("The adapter of this session is gone.", "Resume or repeat the session.")
+    adapter = _adapter(session)
     running.report(trial, 0.05, "Loading the model")
     base = base_models.locate(config.model.name)
     model, tokenizer = loading.load_for_generation(base, adapter, config.prompt.chat_template)
@@ -58,6 +72,67 @@ def _answer(trial: Trial) -> None:
     with model.disable_adapter():
         answers["base"] = _one(trial, config, model, tokenizer, prompt)
     running.finish(trial, answers=answers)
+
+
+def _adapter(session: Session) -> Path:
+    adapter = adapters.newest(session)
+    if adapter is None:
+        raise EngineError("The adapter of this session is gone.", "Resume or repeat the session.")
+    return adapter
+
+
+def _answer_all(found: AnswerSet) -> None:
+    from training.engine import loading, prompting
+
+    session, wanted = found.session, found.settings
+    config = session.parsed_config if session else SessionConfig()
+    adapter = _adapter(session) if session and wanted["with_adapter"] else None
+    running.report(found, 0.02, "Loading the model", answers=[])
+    model, tokenizer = loading.load_for_generation(
+        base_models.locate(found.base_model), adapter, config.prompt.chat_template
+    )
+    prompts = [
+        prompting.render(
+            tokenizer, prompting.messages(config.prompt, each["instruction"], system=bool(wanted["use_system_prompt"]))
+        )
+        for each in found.questions
+    ]
+    running.finish(found, answers=_many(found, config, model, tokenizer, prompts))
+
+
+def _many(
+    found: AnswerSet, config: SessionConfig, model: Any, tokenizer: Any, prompts: list[str]
+) -> list[dict[str, Any]]:
+    """`answers` of each prompt, those of one next to each other."""
+    from training.engine.generation import generate
+
+    copies, wanted = found.settings["answers"], found.settings
+    made: dict[int, dict[str, Any]] = {}
+
+    def keep(places: list[int], batch: list[Answer]) -> None:
+        for place, each in zip(places, batch, strict=True):
+            made[place] = storable({"question": place // copies, **vars(each)})
+        told = f"{len(made)} of {copies * len(prompts)} answers"
+        running.report(found, 0.1 + 0.9 * len(made) / (copies * len(prompts)), told, answers=_in_order(made))
+
+    running.report(found, 0.1, "The model answers")
+    generate(
+        model,
+        tokenizer,
+        [prompt for prompt in prompts for _ in range(copies)],
+        max_new_tokens=wanted["max_new_tokens"],
+        temperature=wanted["temperature"],
+        top_p=config.training.top_p,
+        top_k=config.training.top_k,
+        seed=wanted["seed"],
+        batch_size=BATCH,
+        on_batch=keep,
+    )
+    return _in_order(made)
+
+
+def _in_order(made: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [made[place] for place in sorted(made)]
 
 
 def _one(trial: Trial, config: SessionConfig, model: Any, tokenizer: Any, prompt: str) -> dict[str, Any]:

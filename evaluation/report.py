@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -188,7 +188,8 @@ class Report:
 
     @property
     def bars(self) -> list[Bar]:
-        return _accuracy_bars(self) if self.judged else _reward_bars(self)
+        named = [(side.title, side.label, side) for side in self.sides.values()]
+        return accuracy_bars(named) if self.judged else reward_bars(named)
 
 
 def before_after(session: Session) -> Report | None:
@@ -286,25 +287,29 @@ def _reward_verdict(report: Report) -> str:
     return f"{word}: mean reward {means}. The difference of {gain:+.2f} ({interval}) is larger than chance."
 
 
-def _accuracy_bars(report: Report) -> list[Bar]:
+# (title, kind, side) of each bar
+Named = Sequence[tuple[str, str, Side]]
+
+
+def accuracy_bars(named: Named) -> list[Bar]:
     return [
         Bar(
-            side.title,
+            title,
             f"{percent(side.accuracy)} ({percent(side.low)} to {percent(side.high)})",
             side.low * 100,
             side.accuracy * 100,
             side.high * 100,
-            side.label,
+            kind,
         )
-        for side in report.sides.values()
+        for title, kind, side in named
         if side.accuracy is not None
     ]
 
 
-def _reward_bars(report: Report) -> list[Bar]:
+def reward_bars(named: Named) -> list[Bar]:
     """On one scale from the lowest to the highest end of the intervals, with 0 always on it."""
-    rewards = [(side, side.reward) for side in report.sides.values() if side.reward]
-    ends = [end for _, reward in rewards for end in reward]
+    rewards = [(title, kind, side.reward) for title, kind, side in named if side.reward]
+    ends = [end for _, _, reward in rewards for end in reward]
     lowest, highest = min([0.0, *ends]), max([0.0, *ends])
     width = (highest - lowest) or 1.0
 
@@ -312,6 +317,6 @@ def _reward_bars(report: Report) -> list[Bar]:
         return (value - lowest) / width * 100
 
     return [
-        Bar(side.title, f"{mean:.2f} ({low:.2f} to {high:.2f})", place(low), place(mean), place(high), side.label)
-        for side, (mean, low, high) in rewards
+        Bar(title, f"{mean:.2f} ({low:.2f} to {high:.2f})", place(low), place(mean), place(high), kind)
+        for title, kind, (mean, low, high) in rewards
     ]

@@ -1,6 +1,6 @@
 from huey.contrib.djhuey import db_task
 
-from evaluation.models import Trial
+from evaluation.models import AnswerSet, Trial
 from jobs import running
 
 
@@ -11,4 +11,12 @@ def answer_trial(pk: str) -> None:
         running.dispatch()
 
 
+@db_task(priority=10)
+def answer_set(pk: str) -> None:
+    """As answer_trial."""
+    if running.run(ANSWER_SETS, pk):
+        running.dispatch()
+
+
 KIND = running.JobKind(model=Trial, command="answer", ring=answer_trial)
+ANSWER_SETS = running.JobKind(model=AnswerSet, command="answer_set", ring=answer_set)

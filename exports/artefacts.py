@@ -21,12 +21,13 @@ from exports.models import Export, Format
 from exports.problems import ExportProblem
 from jobs import running
 from jobs.choices import JobStatus
-from training import adapters, base_models
+from training import adapters, base_models, manifests
 from training.engine.problems import EngineError, is_disk_full, is_out_of_memory
 from training.models import Session
 
 log = logging.getLogger(__name__)
 Report = Callable[[float, str], None]
+RUN_MANIFEST = "run-manifest.json"
 F16_NAME = "model-f16.gguf"
 
 
@@ -83,13 +84,20 @@ def _adapter(export: Export, wanted: Choice, adapter: Path, part: Path, report: 
     # Where the base lies on this machine says nothing to whoever gets the adapter.
     settings["base_model_name_or_path"] = export.session.parsed_config.model.name
     settings_file.write_text(json.dumps(settings, indent=2, sort_keys=True))
-    (part / "README.md").write_text(cards.card(export.session, merged=False))
+    _describe(export.session, part, merged=False)
 
 
 def _merged(export: Export, wanted: Choice, adapter: Path, part: Path, report: Report) -> None:
     report(0.05, "Merging the adapter into the base model")
     _merge(export.session, adapter, part, "bfloat16")
-    (part / "README.md").write_text(cards.card(export.session, merged=True))
+    _describe(export.session, part, merged=True)
+
+
+def _describe(session: Session, part: Path, *, merged: bool) -> None:
+    """How it was made, for people and for who wants to make it again."""
+    (part / "README.md").write_text(cards.card(session, merged=merged))
+    manifest = json.dumps(manifests.manifest(session), indent=2, ensure_ascii=False)
+    (part / RUN_MANIFEST).write_text(manifest, encoding="utf-8")
 
 
 def _merge(session: Session, adapter: Path, folder: Path, dtype: str) -> Path:

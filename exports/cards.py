@@ -30,6 +30,8 @@ def card(session: Session, *, merged: bool) -> str:
             "|---|---|",
             *[f"| {name} | {_one_line(str(value))} |" for name, value in _facts(session).items()],
             "",
+            "All it takes to do the run again is in run-manifest.json: `manage.py reproduce run-manifest.json`.",
+            "",
             "## Before and after",
             "",
             *_scores(before_after(session)),

@@ -16,9 +16,18 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 # Apps append what they look after. Each is called at every look.
 looks: list[Callable[[], object]] = []
+# And what they do when this worker ends.
+leavings: list[Callable[[], object]] = []
 
 
 def dispatch_forever() -> None:
+    with children.unfinished_work():
+        _look_until_the_end()
+        for leave in leavings:
+            _attempted(leave)
+
+
+def _look_until_the_end() -> None:
     looked = time.monotonic()
     while not children.closing.is_set():
         # Beyond the pause between two looks: with a short lease nothing would ever be taken back.

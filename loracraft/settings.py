@@ -174,6 +174,14 @@ HUEY = {
 # Sessions
 TRAINING_ENGINE = "training.engine.run"
 MAX_SESSIONS_PER_WORKER = env.integer("LORACRAFT_MAX_SESSIONS", 1, minimum=1)
+# The devices that sessions are given here: UUIDs of GPUs, or cpu. All GPUs if empty, the CPU if there is none.
+DEVICES = env.words("LORACRAFT_DEVICES")
+# Tells workers apart that would take each other for one machine; only ever added to what the machine says of itself.
+PLACE = env.text("LORACRAFT_PLACE")
+# After so long a waiting session counts as one priority higher, so that none waits for ever.
+PRIORITY_RISES_SECONDS = env.integer("LORACRAFT_PRIORITY_RISES_HOURS", 6, minimum=1) * 3600
+# Teams that began fewer sessions in this time go first.
+FAIR_SECONDS = 24 * 3600
 LEASE_SECONDS = env.integer("LORACRAFT_LEASE_SECONDS", 30, minimum=2)
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 3
 STOP_SECONDS_BEFORE_TERMINATE = 60
@@ -243,7 +251,7 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = env.path("LORACRAFT_STATIC", BASE_DIR / "staticfiles")
 NODE_MODULES = BASE_DIR / "node_modules"
 ICONS_DIR = NODE_MODULES / "@tabler" / "icons" / "icons" / "outline"
 VENDOR_FILES = {

@@ -41,12 +41,13 @@ def as_json(sample: Sample) -> str:
     )  # fmt: skip
 
 
-def sample_in(text: str) -> Sample:
-    """Raises CaseProblem."""
+def sample_in(text: str, response: str | None = None) -> Sample:
+    """With `response` where the answer could be changed on the page. Raises CaseProblem."""
     try:
         told = json.loads(text)
         markers = Markers(**told["markers"])
-        sample = Sample(told["instruction"], told["response"], told["reference"], told["columns"], markers)
+        given = told["response"] if response is None else response.replace("\r\n", "\n")
+        sample = Sample(told["instruction"], given, told["reference"], told["columns"], markers)
     except (ValueError, KeyError, TypeError) as error:
         raise cases.CaseProblem("The answer did not come whole. Load the page again, then add it.") from error
     texts = [sample.instruction, sample.response, *vars(markers).values(), sample.reference or ""]
@@ -62,12 +63,13 @@ def add(request: HttpRequest) -> HttpResponse:
     if chosen.team_id is not None:
         presets.own_or_403(request.user, chosen.pk)
     team = chosen.team or current_team(request.user, Role.MEMBER)
-    text, wanted = request.POST.get("case", ""), request.POST.get("wanted", "")
+    text, response = request.POST.get("case", ""), request.POST.get("response")
     try:
-        added = cases.add_to(chosen, team, request.user, sample_in(text), wanted)
+        sample = sample_in(text, response)
+        added = cases.add_to(chosen, team, request.user, sample, request.POST.get("wanted", ""))
     except PROBLEMS as problem:
         return refused(request, chosen, text, f"Not added. {problem}")
-    return answered(request, added.preset, text, said_of(added))
+    return answered(request, added.preset, as_json(sample), said_of(added))
 
 
 def said_of(added: cases.Added) -> str:
@@ -118,7 +120,9 @@ def answered(request: HttpRequest, preset: RewardPreset, case: str, said: str) -
 def refused(request: HttpRequest, preset: RewardPreset, case: str, said: str) -> HttpResponse:
     """The form again, so that another preset can be chosen."""
     if getattr(request, "htmx", False):
+        response = request.POST.get("response")
         context = {**choices(request.user), "case": case, "chosen": str(preset.pk), "problem": said}
+        context |= {"is_open": response is not None, "response": response}
         return render(request, "rewards/_case_form.html", context)
     messages.error(request, said)
     return redirect("rewards:detail", preset.pk)

@@ -81,11 +81,19 @@ class Part(BaseModel):
 
     def judge(self, samples: Sequence[Sample]) -> list[Verdict]:
         """A verdict for each sample: anything but a number between the function's minimum and maximum is an error."""
-        return [self._checked(verdict) for verdict in self._verdicts(samples)]
+        return [verdict for verdict, _ in self.timed(samples)]
 
-    def _verdicts(self, samples: Sequence[Sample]) -> Sequence[Verdict]:
+    def timed(self, samples: Sequence[Sample]) -> list[tuple[Verdict, float]]:
+        """As `judge`, with the seconds that each sample took, or its share of the time that its batch took."""
         if self.definition.score_all is None:
-            return [self._one(sample) for sample in samples]
+            return [self._timed_one(sample) for sample in samples]
+        began = time.perf_counter()
+        verdicts = self._batch(samples) if samples else []
+        share = (time.perf_counter() - began) / max(len(samples), 1)
+        return [(self._checked(verdict), share) for verdict in verdicts]
+
+    def _batch(self, samples: Sequence[Sample]) -> Sequence[Verdict]:
+        assert self.definition.score_all is not None
         try:
             verdicts = self.definition.score_all(samples, self._parsed)
         except RewardError as error:
@@ -97,6 +105,11 @@ class Part(BaseModel):
                 samples
             )
         return verdicts
+
+    def _timed_one(self, sample: Sample) -> tuple[Verdict, float]:
+        began = time.perf_counter()
+        verdict = self._checked(self._one(sample))
+        return verdict, time.perf_counter() - began
 
     def _one(self, sample: Sample) -> Verdict:
         assert self.definition.score is not None
@@ -127,8 +140,8 @@ class Part(BaseModel):
 class Result:
     """`total` is None if a part could not judge. `correct` is None where nothing judges the answer.
 
-    `parts` are the functions' own scores. `gate` names the part whose gate closed. `seconds` are each part's share of
-    the time that its batch took.
+    `parts` are the functions' own scores. `gate` names the part whose gate closed. `seconds` are what each
+    part took, or its share of the time that its batch took.
     """
 
     total: float | None
@@ -224,18 +237,16 @@ class Composition(BaseModel):
         """One result a sample, in order. A part judges all of them at once, so that services see batches."""
         too_long = [_too_long(sample) for sample in samples]
         fitting = [sample for sample, message in zip(samples, too_long, strict=True) if not message]
-        judged: dict[str, list[Verdict]] = {}
-        seconds: dict[str, float] = {}
-        for part in self.parts:
-            began = time.perf_counter()
-            verdicts = iter(part.judge(fitting) if fitting else [])
-            seconds[part.name] = (time.perf_counter() - began) / max(len(fitting), 1)
-            judged[part.name] = [RewardError(message) if message else next(verdicts) for message in too_long]
-        return [
-            self._result({name: verdicts[i] for name, verdicts in judged.items()}, seconds) for i in range(len(samples))
-        ]
+        judged = {part.name: self._in_place(part.timed(fitting), too_long) for part in self.parts}
+        return [self._result({name: found[i] for name, found in judged.items()}) for i in range(len(samples))]
 
-    def _result(self, verdicts: dict[str, Verdict], seconds: dict[str, float]) -> Result:
+    def _in_place(self, timed: Sequence[tuple[Verdict, float]], too_long: Sequence[str]) -> list[tuple[Verdict, float]]:
+        rest = iter(timed)
+        return [(RewardError(message), 0.0) if message else next(rest) for message in too_long]
+
+    def _result(self, timed: dict[str, tuple[Verdict, float]]) -> Result:
+        verdicts = {name: verdict for name, (verdict, _) in timed.items()}
+        seconds = {name: taken for name, (_, taken) in timed.items()}
         values = {name: v.value if isinstance(v, Score) else None for name, v in verdicts.items()}
         errors = {name: str(v) for name, v in verdicts.items() if isinstance(v, RewardError)}
         feedback = {name: v.feedback for name, v in verdicts.items() if isinstance(v, Score)}

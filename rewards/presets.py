@@ -72,6 +72,14 @@ def row_named(team: Team | None, slug: str) -> RewardPreset | None:
     return usable_by(team).filter(slug=slug).order_by(F("team").asc(nulls_last=True)).first()
 
 
+def origin_of(team: Team | None, section: RewardChoice, composition: dict[str, Any]) -> dict[str, Any]:
+    """{"slug", "version", "shipped"} of the preset that `composition` was made of a moment ago; {} if it was none."""
+    preset = row_named(team, section.preset_name or "") if section.type == "preset" else None
+    if preset is None or composition_of(preset).model_dump(mode="json") != composition:
+        return {}
+    return {"slug": preset.slug, "version": preset.version, "shipped": preset.team_id is None}
+
+
 def composition_of(preset: RewardPreset) -> Composition:
     """Raises PresetMissing if the stored definition no longer holds."""
     return _composition(preset.definition, f"The reward preset {preset.slug!r}")

@@ -30,6 +30,7 @@ from accounts.models import Membership, Role, Team
 SHIPPED_ROWS = pytest.StashKey[str]()
 SHIPPED = ("datasets_app.", "rewards.", "training.")
 TRANSACTIONAL = {"transactional_db", "live_server", "django_db_reset_sequences", "django_db_serialized_rollback"}
+LONG = ("e2e", "chaos", "engine", "evaluation", "exports")
 
 # Pages can be tested without `collectstatic`, and a password of a test needs no second of hashing.
 settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -40,6 +41,11 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 def pytest_xdist_setupnodes() -> None:
     """Workers inherit this environment: with it pytest-django would open this process's data folder, as said above."""
     os.environ.pop("DJANGO_SETTINGS_MODULE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few and long tests first: at the end one process would be alone with them."""
+    items.sort(key=lambda item: LONG.index(name) if (name := item.path.parent.name) in LONG else len(LONG))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from training import drafts, lifecycle
-from training.models import CatalogueModel, Event, SavedConfig, Session
+from training.models import CatalogueModel, Event, QueuePause, SavedConfig, Session, Worker
 from training.readiness import NotReady
 
 
@@ -107,3 +107,28 @@ class EventAdmin(ReadOnlyAdmin):
     list_select_related = ["session"]
     search_fields = ["session__id", "session__name"]
     show_full_result_count = False
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = ["host", "identity", "titles", "started_at", "beat_at", "lease_until"]
+
+    @admin.display(description="devices")
+    def titles(self, worker: Worker) -> str:
+        return ", ".join(offer["title"] for offer in worker.devices)
+
+
+@admin.register(QueuePause)
+class QueuePauseAdmin(admin.ModelAdmin):
+    """Without a team it holds back everything. Deleting it lets the queue go on."""
+
+    list_display = ["team", "reason", "by", "at"]
+    list_select_related = ["team", "by"]
+    fields = ["team", "reason"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: QueuePause, form: Any, change: bool) -> None:
+        obj.by_id = request.user.pk
+        super().save_model(request, obj, form, change)

@@ -16,12 +16,20 @@ from rest_framework.response import Response
 
 from accounts.access import current_team, get_or_404, teams_with
 from accounts.models import AnyUser, Role
-from training import lifecycle
-from training.choices import Status
+from training import keeping, lifecycle, session_list, tags
+from training.choices import Priority, Status
+from training.completion_api import routes as completion_routes
+from training.forecast import Forecast
+from training.manifest_api import Conflict
+from training.manifest_api import routes as manifest_routes
 from training.models import SavedConfig, Session
+from training.preflight_api import routes as preflight_routes
+from training.queue_api import place_shown
+from training.queue_api import routes as queue_routes
 from training.readiness import NotReady, schema_problems
 from training.reward_api import routes as reward_routes
 from training.schema import SessionConfig
+from training.session_list import Asked
 
 
 class StartInput(serializers.Serializer[Any]):
@@ -38,6 +46,23 @@ class SessionInput(serializers.Serializer[Any]):
 class ResumeInput(SessionInput):
     # The name of one of the session's checkpoints; without it the newest.
     checkpoint = serializers.CharField(max_length=80, required=False, allow_blank=True)
+
+
+class ChangeInput(serializers.Serializer[Any]):
+    name = serializers.CharField(allow_blank=True, required=False)
+    tags = serializers.ListField(child=serializers.CharField(), required=False)
+    archived = serializers.BooleanField(required=False)
+    notes = serializers.CharField(allow_blank=True, required=False, trim_whitespace=False)
+    # The one that came with the notes that were edited.
+    notes_version = serializers.IntegerField(min_value=0, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.keys() & {"name", "tags", "archived", "notes"}:
+            raise serializers.ValidationError({"name": ["Send a name, tags, notes, or archived."]})
+        if "notes" in attrs and "notes_version" not in attrs:
+            message = "Send the notes_version that you read, so that nobody's newer text is overwritten."
+            raise serializers.ValidationError({"notes_version": [message]})
+        return attrs
 
 
 class ConfigInput(serializers.Serializer[Any]):
@@ -74,9 +99,12 @@ def session_or_404(user: AnyUser, session_id: str, role: str = Role.VIEWER) -> S
 
 @api_view(["POST"])
 def start(request: Request) -> Response:
-    """Makes and queues a session. Sent twice with one session_id it is one session."""
+    """Makes and queues a session. Sent twice with one session_id, or one Idempotency-Key, it is one session."""
     given = checked(StartInput, request.data)
-    session, new = started_from(request.user, given.get("session_id", ""), given.get("config"))
+    session_id, config = given.get("session_id", ""), given.get("config")
+    if not session_id and (key := request.headers.get("Idempotency-Key", "").strip()):
+        session_id = str(keyed_id(request.user, key))
+    session, new = started_from(request.user, session_id, config, given.get("session_id", ""))
     try:
         reason = given.get("reward_override", "")
         won = session.status == Status.DRAFT and lifecycle.start(session, request.user, reason)
@@ -89,7 +117,11 @@ def start(request: Request) -> Response:
     )
 
 
-def started_from(user: AnyUser, session_id: str, config: dict[str, Any] | None) -> tuple[Session, bool]:
+def keyed_id(user: AnyUser, key: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"loracraft:start:{user.pk}:{key}")
+
+
+def started_from(user: AnyUser, session_id: str, config: dict[str, Any] | None, name: str) -> tuple[Session, bool]:
     """The session that the client means and whether it was made now; a draft takes the given config."""
     try:
         session = session_or_404(user, session_id, Role.MEMBER) if session_id else None
@@ -101,12 +133,12 @@ def started_from(user: AnyUser, session_id: str, config: dict[str, Any] | None) 
         return session, False
     if config is None:
         raise Http404("No such session.") if session_id else serializers.ValidationError({"config": ["Send a config."]})
-    return drafted(user, session_id, config)
+    return drafted(user, session_id, config, name)
 
 
-def drafted(user: AnyUser, session_id: str, config: dict[str, Any]) -> tuple[Session, bool]:
+def drafted(user: AnyUser, session_id: str, config: dict[str, Any], name: str) -> tuple[Session, bool]:
     team = current_team(user, Role.MEMBER)
-    name = str(config.get("name") or session_id)
+    name = str(config.get("name") or name)
     pk = client_id(team.pk, session_id) if session_id else None
     try:
         with transaction.atomic():
@@ -146,18 +178,59 @@ def resume(request: Request) -> Response:
 
 @api_view(["GET"])
 def sessions(request: Request) -> Response:
-    rows = Session.objects.of_user(request.user).select_related("team")
-    return Response({"sessions": [shown(row) for row in rows]})
+    asked = Asked.of(request.query_params)
+    found = session_list.of_status(session_list.matching(request.user, asked), asked.status)
+    rows = session_list.ordered(found, asked.sort).select_related("team").prefetch_related("tags").defer("notes")
+    known = Forecast()
+    return Response({"sessions": [shown(row, known) for row in rows]})
 
 
-@api_view(["GET"])
+@api_view(["GET", "PATCH"])
 def session(request: Request, session_id: str) -> Response:
-    row = session_or_404(request.user, session_id)
+    """PATCH changes its name, its tags, its notes, or whether it is archived."""
+    if request.method == "PATCH":
+        row = session_or_404(request.user, session_id, Role.MEMBER)
+        change(row, request.user, checked(ChangeInput, request.data))
+    else:
+        row = session_or_404(request.user, session_id)
     gate = {"reward_check": row.reward_check, "reward_override": row.reward_override}
-    return Response({**shown(row), "config": row.config, "reward": row.reward, **gate})
+    notes = {"notes": row.notes, "notes_version": row.notes_version}
+    return Response({**shown(row), "config": row.config, "reward": row.reward, **gate, **notes})
 
 
-def shown(session: Session) -> dict[str, Any]:
+def change(session: Session, by: AnyUser, given: dict[str, Any]) -> None:
+    """All of `given`, or, with an error, nothing."""
+    try:
+        with transaction.atomic():
+            if "notes" in given:
+                keeping.write_notes(session, by, given["notes"], given["notes_version"])
+            if "name" in given:
+                keeping.rename(session, by, given["name"])
+            if "tags" in given:
+                tags.replace(session, by, given["tags"])
+            if "archived" in given:
+                archive(session, by, given["archived"])
+    except keeping.BadName as problem:
+        raise serializers.ValidationError({"name": [str(problem)]}) from None
+    except tags.BadTags as problem:
+        raise serializers.ValidationError({"tags": [str(problem)]}) from None
+    except keeping.NotesTooLong as problem:
+        raise serializers.ValidationError({"notes": [str(problem)]}) from None
+    except keeping.NotesChanged as problem:
+        told = f"{problem} Nothing was saved: read it, then send notes_version {session.notes_version}."
+        raise Conflict(told) from None
+
+
+def archive(session: Session, by: AnyUser, archived: bool) -> None:
+    here = Session.objects.filter(pk=session.pk)
+    if archived and session.is_active:
+        raise serializers.ValidationError({"archived": ["It runs or waits: stop it first."]})
+    (keeping.archive if archived else keeping.restore)(here, by)
+    session.refresh_from_db()
+
+
+def shown(session: Session, known: Forecast | None = None) -> dict[str, Any]:
+    place = (known or Forecast()).places.get(session.pk) if session.status == Status.QUEUED else None
     model, dataset = (session.config.get(key) or {} for key in ("model", "dataset"))
     return {
         "session_id": str(session.pk),
@@ -176,9 +249,14 @@ def shown(session: Session) -> dict[str, Any]:
         "dataset": dataset.get("source") if isinstance(dataset, dict) else None,
         "error": session.error,
         "created_at": session.created_at,
+        "tags": [tag.name for tag in session.tags.all()],
+        "archived": session.archived_at is not None,
+        "priority": Priority(session.priority).label.lower(),
+        "queue": place_shown(place) if place else None,
         "queued_at": session.queued_at,
         "started_at": session.started_at,
         "finished_at": session.finished_at,
+        "cloned_from": str(session.cloned_from_id) if session.cloned_from_id else None,
         "model_path": f"outputs/{session.pk}/" if session.adapter.is_dir() else None,
     }
 
@@ -227,5 +305,9 @@ routes = [
     re_path(r"^configs/save/?$", save_config),
     re_path(r"^configs/load/?$", load_config),
     re_path(r"^configs/list/?$", list_configs),
+    *completion_routes,
+    *manifest_routes,
+    *queue_routes,
     *reward_routes,
+    *preflight_routes,
 ]

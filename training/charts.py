@@ -57,6 +57,8 @@ class Chart:
     note: str = ""
     # Shown where nothing has come.
     empty: str = NOTHING_YET
+    # The one that it is on.
+    tab: str = "overview"
     keys: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +111,7 @@ def reward_chart(parts: dict[str, int]) -> Chart:
 def charts(config: SessionConfig | None, parts: dict[str, int]) -> list[Chart]:
     """In the order of the page. `config` is None for a draft that is not valid yet."""
     grpo = [reward_chart(parts), HELD_OUT_CHART, kl_chart(config), LENGTH_CHART, LOSS_CHART]
-    grpo += [clip_chart(config), HEALTH_CHART, GRAD_NORM_CHART, LEARNING_RATE_CHART]
+    grpo += [clip_chart(config), HEALTH_CHART, GRAD_NORM_CHART, LEARNING_RATE_CHART, SIGNAL_CHART]
     return grpo + (warm_up_charts(config) if config is None or config.pre_training.enabled else [])
 
 
@@ -173,6 +175,16 @@ HEALTH_CHART = Chart(
     style="percent", floor=0, lines=[
         Line("completions/clipped_ratio", "truncated answers"),
         Line("frac_reward_zero_std", "groups without signal", "quiet-2", dashed=True),
+    ])  # fmt: skip
+
+SIGNAL_CHART = Chart(
+    "signal", "Groups of each step", "What the groups of answers to one question were good for.", style="number",
+    floor=0, can_log=False, tab="signal", size="hero", empty="No step has counted its groups.", lines=[
+        Line("signal/mixed", "taught something"),
+        Line("signal/right", "all right", "part-3"),
+        Line("signal/wrong", "all wrong", "part-6"),
+        Line("signal/truncated", "all cut off", "part-1", dashed=True),
+        Line("signal/errored", "not scored", "part-8", dashed=True),
     ])  # fmt: skip
 
 

@@ -21,6 +21,14 @@ RESUMABLE = [Status.STOPPED, Status.FAILED]
 STARTABLE = [Status.DRAFT, *RESUMABLE]
 
 
+class Priority(models.IntegerChoices):
+    """Which waiting sessions go first: the smaller number."""
+
+    HIGH = 0, "High"
+    NORMAL = 1, "Normal"
+    LOW = 2, "Low"
+
+
 class Kind(models.TextChoices):
     PHASE = "phase"
     METRICS = "metrics"

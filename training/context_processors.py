@@ -8,14 +8,16 @@ from django.urls import reverse
 from django.utils.functional import SimpleLazyObject, cached_property
 
 from accounts.models import AnyUser, Membership, Role
+from training import session_list
 from training.choices import RUNNING, Status
-from training.models import Session
+from training.forecast import positions
 from training.templatetags.ui import TONES
 
 RECENT = 12
 NAVIGATION = [
     ("Home", "home", "/"),
     ("Sessions", "activity", "/sessions/"),
+    ("Queue", "list-numbers", "/queue/"),
     ("Datasets", "database", "/datasets/"),
     ("Rewards", "medal", "/rewards/"),
     ("Models", "cube", "/models/"),
@@ -33,6 +35,7 @@ class RecentSession:
     step: int
     total_steps: int
     last_reward: float | None
+    place: int | None = None
 
     @property
     def tone(self) -> str:
@@ -44,6 +47,8 @@ class RecentSession:
 
     @property
     def state(self) -> str:
+        if self.place:
+            return f"Number {self.place} in the queue"
         label = (self.phase if self.is_running else "") or Status(self.status).label
         return f"{label} · step {self.step} of {self.total_steps}" if self.is_running and self.total_steps else label
 
@@ -58,8 +63,13 @@ class RecentSessions:
     @cached_property
     def rows(self) -> list[RecentSession]:
         columns = ("pk", "name", "status", "phase", "step", "total_steps", "last_reward")
-        found = Session.objects.of_user(self.user).order_by("-created_at").values_list(*columns)[:RECENT]
-        return [RecentSession(name, session_url(pk), *rest) for pk, name, *rest in found]
+        found = session_list.shown(self.user).order_by("-created_at").values_list(*columns)[:RECENT]
+        rows = list(found)
+        places = positions(row[0] for row in rows if row[2] == Status.QUEUED)
+        return [
+            RecentSession(name, session_url(pk), status, phase, step, total, reward, places.get(pk))
+            for pk, name, status, phase, step, total, reward in rows
+        ]
 
     @cached_property
     def fingerprint(self) -> str:

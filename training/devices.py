@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from django.conf import settings
+
+from jobs import leases
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,42 @@ def detect() -> Device:
             count=int(nvml.nvmlDeviceGetCount()),
             unsloth=importlib.util.find_spec("unsloth") is not None,
         )
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A device that sessions are given, so many at a time. No other machine has one of the same `key`."""
+
+    key: str
+    title: str
+    slots: int
+    is_gpu: bool
+
+
+def offered() -> list[Offer]:
+    """The GPUs of this machine, for one session each; without one its CPU. LORACRAFT_DEVICES chooses among them."""
+    named = dict(gpus())
+    wanted = settings.DEVICES or list(named) or ["cpu"]
+    return [_cpu() if key == "cpu" else Offer(key, named.get(key, key), 1, True) for key in wanted]
+
+
+def _cpu() -> Offer:
+    return Offer(f"cpu@{leases.place()}", "CPU", settings.MAX_SESSIONS_PER_WORKER, False)
+
+
+@functools.cache
+def gpus() -> tuple[tuple[str, str], ...]:
+    """(UUID, name) of every GPU that this process may use."""
+    with _nvml() as nvml:
+        if nvml is None:
+            return ()
+        cards = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+        found = [(str(nvml.nvmlDeviceGetUUID(card)), str(nvml.nvmlDeviceGetName(card))) for card in cards]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return tuple(found)
+    named = [word.strip() for word in visible.split(",")]
+    return tuple(card for number, card in enumerate(found) if str(number) in named or card[0] in named)
 
 
 def sample(folder: Path) -> dict[str, Any]:

@@ -104,6 +104,8 @@ GROUPS = {
         "training.seed",
         "training.save_steps",
         "training.save_total_limit",
+        "training.completions_every",
+        "training.completions_budget",
     ],
     "Memory and precision": [
         "training.precision",

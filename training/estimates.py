@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from datasets_app.models import DatasetVersion
+from training.architecture import Architecture
+from training.memory import Estimate, Situation
+from training.memory import estimate as memory_estimate
 from training.schema import SessionConfig
 
 # Answered tokens times model parameters a second of a whole training step, measured with SmolLM2-135M on 2 CPU cores
@@ -15,7 +19,6 @@ GPU_SPEED = 3e11
 USED_SHARE = 0.5
 # Generating alone, as evaluation does, against a whole training step.
 GENERATION_GAIN = 2
-RUNTIME_BYTES = 1.5e9
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class Plan:
     @property
     def whole_groups(self) -> bool:
         return self.generated % self.group == 0
+
+
+def counts(version: DatasetVersion) -> tuple[int, int]:
+    """(rows to train on, held-out questions), as counted at import."""
+    parts = version.report.get("parts") or {}
+    held_out = int(version.split.get("held_out") or 0)
+    return int(parts.get("train") or max(version.row_count - held_out, 0)), held_out
 
 
 def plan(config: SessionConfig, train_rows: int | None, held_out: int) -> Plan:
@@ -79,13 +89,25 @@ class Cost:
     memory: float | None
     disk: float | None
     on_gpu: bool
+    # What the memory is made of; None while the model's files are not on this machine.
+    estimate: Estimate | None = None
 
 
 def cost(config: SessionConfig, made: Plan, parameters: int | None, vram_gb: float | None, on_gpu: bool) -> Cost:
+    """Of a model that is not here: what the catalogue says of it. Its memory is known once it is fetched."""
     if parameters is None:
         return Cost(None, None, None, on_gpu)
-    memory = vram_gb * 1e9 if vram_gb and on_gpu else 4 * parameters + RUNTIME_BYTES
-    return Cost(seconds(config, made, parameters, on_gpu), memory, disk(config, parameters), on_gpu)
+    needed = vram_gb * 1e9 if vram_gb and on_gpu else None
+    adapter = adapter_parameters(parameters, config.model.lora_rank)
+    return Cost(seconds(config, made, parameters, on_gpu), needed, disk(config, adapter), on_gpu)
+
+
+def cost_of(config: SessionConfig, made: Plan, model: Architecture, where: Situation) -> Cost:
+    """Of a model whose files are here."""
+    found = memory_estimate(model, config, where)
+    space = disk(config, model.adapter_parameters(config.model))
+    time = seconds(config, made, model.parameters, where.on_gpu)
+    return Cost(time, found.total, space, where.on_gpu, found)
 
 
 def seconds(config: SessionConfig, made: Plan, parameters: int, on_gpu: bool) -> float | None:
@@ -97,10 +119,9 @@ def seconds(config: SessionConfig, made: Plan, parameters: int, on_gpu: bool) ->
     return (trained + evaluated) * USED_SHARE * parameters / (GPU_SPEED if on_gpu else CPU_SPEED)
 
 
-def disk(config: SessionConfig, parameters: int) -> float:
+def disk(config: SessionConfig, adapter: float) -> float:
     """Adapter, and kept checkpoints with the optimiser's two numbers a weight, all in 4 bytes."""
-    adapter = 4 * adapter_parameters(parameters, config.model.lora_rank)
-    return adapter * (1 + 3 * config.training.save_total_limit)
+    return 4 * adapter * (1 + 3 * config.training.save_total_limit)
 
 
 def adapter_parameters(parameters: int, rank: int) -> float:

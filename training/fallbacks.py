@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from training.schema import Problem, SessionConfig
 
+# Kinds of models that engine/decoder.py answers with on a CPU.
+SERVED = {"llama", "qwen2", "qwen3", "mistral"}
 NEEDS_CUDA = {"paged_adamw_32bit", "paged_adamw_8bit", "adamw_8bit"}
 
 

@@ -49,8 +49,30 @@ GLOSSARY = {
         "Group Relative Policy Optimization: the model answers each question several times, a reward scores the"
         " answers, and those better than their group become likelier.",
     ),
+    "gradient": Entry(
+        "Gradient",
+        "The direction in which each weight is moved. A group whose answers all scored alike has none, so what it cost"
+        " taught nothing.",
+    ),
     "group": Entry("Group", "All answers to one question in one step. They are compared only with each other."),
     "gspo": Entry("GSPO", "Like GRPO, but an update is weighed for the whole answer instead of token by token."),
+    "signal_mixed": Entry(
+        "Group that taught something", "Its answers scored differently, so the better ones become likelier."
+    ),
+    "signal_right": Entry(
+        "Group, all right",
+        "Every answer was judged correct or, where the reward judges nothing, got the best total there is. No answer"
+        " is better than the others, so nothing is learned.",
+    ),
+    "signal_wrong": Entry(
+        "Group, all wrong",
+        "All answers scored alike, and not as right. Where a formula makes the total its best is not known: such groups"
+        " count here, too.",
+    ),
+    "signal_truncated": Entry(
+        "Group, all cut off", "Every answer was cut off at the token limit, and all scored alike."
+    ),
+    "signal_errored": Entry("Group, not scored", "Fewer than two of its answers could be scored: nothing to compare."),
     "held_out": Entry(
         "Held-out questions", "Rows kept apart from training, so that the score shows skill and not memory."
     ),

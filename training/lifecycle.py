@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Max, Q
 from django.db.models.functions import Now
 
 from jobs import children, leases
-from training import reward_gate
+from rewards import presets
+from training import queue, reward_gate, slots
 from training.choices import ACTIVE, RESUMABLE, RUNNING, Kind, Status
 from training.engine import checkpoints
 from training.engine.files import damage
@@ -50,12 +51,19 @@ ring: Callable[[uuid.UUID], None] | None = None
 
 
 def create_draft(
-    team: Team, by: AnyUser | None, name: str = "", config: dict[str, Any] | None = None, pk: uuid.UUID | None = None
+    team: Team,
+    by: AnyUser | None,
+    name: str = "",
+    config: dict[str, Any] | None = None,
+    pk: uuid.UUID | None = None,
+    **origin: Any,
 ) -> Session:
+    """`origin`: the fields `cloned_from` and `reproduces`, of a session that is made from another."""
     config = config or {}
     title = name or str(config.get("name") or "") or UNTITLED
     creator = by if by is not None and by.is_authenticated else None
-    return Session.objects.create(pk=pk or uuid.uuid4(), team=team, created_by=creator, name=title[:200], config=config)
+    values = {"team": team, "created_by": creator, "name": title[:200], "config": config, **origin}
+    return Session.objects.create(pk=pk or uuid.uuid4(), **values)
 
 
 def save_draft(session: Session, config: dict[str, Any], name: str | None = None) -> bool:
@@ -76,7 +84,7 @@ def start(session: Session, by: AnyUser | None, reward_override: str = "") -> bo
     ready = check(session.team, session.config)
     gate = reward_gate.passed(ready, session.team, by, reward_override)
     with transaction.atomic():
-        if not _queue(session, Q(status=Status.DRAFT), **_frozen(ready), **gate):
+        if not _queue(session, Q(status=Status.DRAFT), **_frozen(session.team, ready), **gate):
             return False
         write_config(session.folder, ready, gate)
     return True
@@ -87,10 +95,8 @@ def start_here(session: Session, reward_override: str = "") -> int:
     ready = check(session.team, session.config)
     gate = reward_gate.passed(ready, session.team, None, reward_override)
     write_config(session.folder, ready, gate)
-    frozen = _frozen(ready) | gate
-    attempt = leases.claim(
-        Session, session.pk, Q(status=Status.DRAFT), status=Status.STARTING, queued_at=Now(), **frozen
-    )
+    frozen = _frozen(session.team, ready) | gate
+    attempt = _take_for_a_command(session, Q(status=Status.DRAFT), queued_at=Now(), **frozen)
     if attempt is None:
         raise RuntimeError("The session was started by somebody else.")
     return attempt
@@ -156,43 +162,88 @@ def delete(session: Session, by: AnyUser | None) -> bool:
 
 
 def clone(session: Session, by: AnyUser | None) -> Session:
-    return create_draft(session.team, by, name=f"{session.name} (copy)", config=session.config)
+    name = f"{session.name[:190]} (copy)"
+    copy = create_draft(session.team, by, name=name, config=session.config, cloned_from=session)
+    copy.tags.set(session.tags.all())
+    return copy
 
 
 # What workers do
 
 
 def claim(session_id: uuid.UUID | str) -> int | None:
-    """The attempt that may run the session now; None if it does not wait or this machine is full."""
+    """The attempt that may run the session now; None if it does not wait, others come first or this machine is full."""
     if not _has_room(session_id):
         return None
     with transaction.atomic():
         _one_claim_at_a_time()
-        if leases.held_here(Session, Q(status__in=RUNNING)) >= settings.MAX_SESSIONS_PER_WORKER:
+        free = slots.free_here()
+        if not free or uuid.UUID(str(session_id)) not in waiting()[: len(free)]:
             return None
-        return leases.claim(
-            Session,
-            session_id,
-            Q(status=Status.QUEUED),
-            status=Status.STARTING,
-            phase="",
-            stop_requested_at=None,
-        )
+        return _take(session_id, Q(status=Status.QUEUED), free[0])
+
+
+def claim_here(session: Session, *statuses: str) -> int | None:
+    """For a command that runs the session itself. None: it is in none of `statuses`. Raises DevicesTaken."""
+    return _take_for_a_command(session, Q(status__in=statuses))
+
+
+class DevicesTaken(Exception):
+    """Every GPU of this machine runs a session."""
+
+
+def _take_for_a_command(session: Session, when: Q, **changes: Any) -> int | None:
+    with transaction.atomic():
+        _one_claim_at_a_time()
+        slot = slots.for_a_command()
+        if slot is None:
+            raise DevicesTaken("Every GPU of this machine runs a session: wait for one to end, or stop it.")
+        return _take(session.pk, when, slot, **changes)
+
+
+def _take(session_id: uuid.UUID | str, when: Q, slot: slots.Slot, **changes: Any) -> int | None:
+    try:
+        with transaction.atomic():
+            return leases.claim(
+                Session,
+                session_id,
+                when,
+                status=Status.STARTING,
+                phase="",
+                # A request that stopped an earlier attempt must not stop this one.
+                stop_requested_at=None,
+                device=slot.device,
+                slot=slot.number,
+                archived_at=None,
+                curve=None,
+                **changes,
+            )
+    except IntegrityError:
+        # Somebody else holds the slot: another worker was quicker.
+        return None
 
 
 def waiting() -> list[uuid.UUID]:
-    """First come, first served."""
-    rows = Session.objects.filter(status=Status.QUEUED).order_by("queued_at", "created_at")
-    return [pk for pk, label in rows.values_list("pk", "phase") if label != NO_SPACE or _has_room(pk)]
+    """Those that may begin, in the order in which they do."""
+    return [ticket.pk for ticket in queue.tickets() if not ticket.paused and _fits(ticket)]
+
+
+def _fits(ticket: queue.Ticket) -> bool:
+    return ticket.phase != NO_SPACE or _has_room(ticket.pk)
 
 
 def _has_room(session_id: uuid.UUID | str) -> bool:
     """False while a session that a full disk ended would only fill it again."""
     if not Session.objects.filter(pk=session_id, status=Status.QUEUED, phase=NO_SPACE).exists():
         return True
+    return not missing_space(session_id)
+
+
+def missing_space(session_id: uuid.UUID | str) -> int:
+    """Bytes that must become free before a session that a full disk ended goes on."""
     saved = Event.objects.filter(session__pk=session_id, kind=Kind.CHECKPOINT).order_by("-seq")
     size = saved.values_list("data__bytes", flat=True).first() or 0
-    return shutil.disk_usage(settings.OUTPUTS_DIR).free >= settings.MIN_FREE_BYTES + 2 * size
+    return max(0, settings.MIN_FREE_BYTES + 2 * size - shutil.disk_usage(settings.OUTPUTS_DIR).free)
 
 
 def reap() -> list[uuid.UUID]:
@@ -344,12 +395,14 @@ def _stop_once(session: Session) -> bool:
     )
 
 
-def _frozen(ready: Ready) -> dict[str, Any]:
+def _frozen(team: Team, ready: Ready) -> dict[str, Any]:
     return {
         "config": ready.config.model_dump(mode="json"),
         "reward": ready.composition,
+        "reward_preset": presets.origin_of(team, ready.config.reward, ready.composition),
         "dataset_version": ready.version,
         "dataset_fingerprint": ready.version.fingerprint,
+        "expected_seconds": queue.expected_seconds(ready),
     }
 
 
@@ -360,10 +413,13 @@ def _queue(session: Session, when: Q, **changes: Any) -> bool:
             when,
             status=Status.QUEUED,
             queued_at=Now(),
+            rank=queue.last_rank(session.team_id) + 1,
             finished_at=None,
             stop_requested_at=None,
             error="",
             phase="",
+            archived_at=None,
+            curve=None,
             **changes,
         )
         if won:

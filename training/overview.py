@@ -5,27 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from hashlib import blake2s
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.functional import cached_property
 
 from accounts.models import AnyUser
 from datasets_app.models import Dataset
-from training import series
-from training.choices import ACTIVE, RUNNING, Kind, Status
+from training import series, session_list
+from training.choices import ACTIVE, Kind, Status
 from training.devices import Device, detect
+from training.forecast import Forecast, Place
 from training.models import CatalogueModel, Event, Session
 
 SPARKLINE_POINTS = 60
 LATEST_MODELS = 5
 DRAFTS_ON_HOME = 5
-SECONDS_WITHOUT_WORKER = 15
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class Row:
     model: str
     dataset: str
     scores: dict[str, Score] = field(default_factory=dict)
+    rewards: list[float | None] = field(default_factory=list)
 
     @property
     def before(self) -> Score | None:
@@ -75,11 +74,14 @@ class Row:
         return max(0.0, ((end or timezone.now()) - self.session.started_at).total_seconds())
 
 
-def rows(sessions: Iterable[Session], *, with_scores: bool = False) -> list[Row]:
+def rows(sessions: Iterable[Session], *, with_scores: bool = False, with_curves: bool = False) -> list[Row]:
     found = list(sessions)
     names, models = dataset_names(found), model_names(found)
     scores = scores_of([s.pk for s in found]) if with_scores else {}
-    return [Row(s, model_of(s, models), names.get(s.pk, ""), scores.get(s.pk, {})) for s in found]
+    return [
+        Row(s, model_of(s, models), names.get(s.pk, ""), scores.get(s.pk, {}), curve(s) if with_curves else [])
+        for s in found
+    ]
 
 
 def held(session: Session, section: str, key: str) -> str:
@@ -154,8 +156,7 @@ class Running:
 @dataclass(frozen=True)
 class Waiting:
     row: Row
-    place: int
-    reason: str
+    place: Place
 
 
 class Now:
@@ -171,43 +172,34 @@ class Now:
 
     @cached_property
     def waiting(self) -> list[Waiting]:
-        queue = [session for session in self.active if session.status == Status.QUEUED]
-        if not queue:
+        """Its own sessions at their places among all: the queue is one for every team."""
+        queued = [session for session in self.active if session.status == Status.QUEUED]
+        if not queued:
             return []
-        # The queue is one for all teams: others' sessions count, but are not named.
-        order = list(
-            Session.objects.filter(status=Status.QUEUED)
-            .order_by("queued_at", "created_at")
-            .values_list("pk", flat=True)
-        )
-        busy = Session.objects.filter(status__in=RUNNING).count()
-        places = {pk: place for place, pk in enumerate(order, 1)}
-        return [
-            Waiting(row, places.get(row.session.pk, 1), why_it_waits(row.session, places.get(row.session.pk, 1), busy))
-            for row in rows(queue)
-        ]
+        places = Forecast().places
+        found = [Waiting(row, places[row.session.pk]) for row in rows(queued) if row.session.pk in places]
+        return sorted(found, key=lambda waiting: waiting.place.number)
 
     @property
     def fingerprint(self) -> str:
         running = [(s.pk, s.status, s.phase, s.step, s.total_steps, s.last_reward, s.seconds_left) for s in self.active]
-        waiting = [(waiting.place, waiting.reason) for waiting in self.waiting]
+        waiting = [(line.place.number, line.place.reason, line.place.expected) for line in self.waiting]
         return blake2s(repr((running, waiting)).encode(), digest_size=8).hexdigest()
+
+
+def curve(session: Session) -> list[float | None]:
+    """As `rewards`. Of a session that ended it is kept, so that a list reads no events."""
+    if not session.step or session.curve is not None:
+        return session.curve or []
+    found = rewards(session)
+    if session.is_terminal:
+        plain = [series.plain(value) for value in found]
+        Session.objects.filter(pk=session.pk, attempt=session.attempt, status=session.status).update(curve=plain)
+    return found
 
 
 def rewards(session: Session) -> list[float | None]:
     return list(series.metrics(session, ["reward"], points=SPARKLINE_POINTS).columns["reward"])
-
-
-def why_it_waits(session: Session, place: int, busy: int) -> str:
-    if place > 1:
-        return f"Number {place} in the queue: {place - 1} started earlier."
-    if busy:
-        limit = settings.MAX_SESSIONS_PER_WORKER
-        return f"Next. A worker runs {limit} session{'s' if limit > 1 else ''} at a time and is busy."
-    queued: datetime | None = session.queued_at
-    if queued and (timezone.now() - queued).total_seconds() > SECONDS_WITHOUT_WORKER:
-        return "No worker has taken it yet. Is one running? `make run` starts web and worker."
-    return "Next. A worker takes it in a moment."
 
 
 @dataclass(frozen=True)
@@ -228,7 +220,7 @@ class Home:
 
     @cached_property
     def drafts(self) -> list[Row]:
-        return rows(Session.objects.of_user(self.user).filter(status=Status.DRAFT)[:DRAFTS_ON_HOME])
+        return rows(session_list.shown(self.user).filter(status=Status.DRAFT)[:DRAFTS_ON_HOME])
 
     @cached_property
     def is_new(self) -> bool:
@@ -244,5 +236,5 @@ class Home:
 
 
 def completed(user: AnyUser) -> QuerySet[Session]:
-    found: QuerySet[Session] = Session.objects.of_user(user).filter(status=Status.COMPLETED)
+    found = session_list.shown(user).filter(status=Status.COMPLETED)
     return found.select_related("team").order_by("-finished_at", "-created_at")

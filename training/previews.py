@@ -12,10 +12,13 @@ from datasets_app.problems import DatasetProblem
 from datasets_app.sources import resolve
 from rewards.composition import Composition
 from rewards.presets import PresetMissing, composition_for
-from training import drafts, estimates
+from training import architecture, base_models, drafts, estimates, memory
 from training.devices import Device, detect
 from training.models import CatalogueModel, Session
 from training.readiness import with_mapped_columns
+
+CHARACTERS_A_TOKEN = 3.5
+TEMPLATE_TOKENS = 24
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,7 @@ class Preview:
         """(rows to train on, held-out questions) of the dataset, as counted at import."""
         if self.version is None:
             return None, 0
-        parts = self.version.report.get("parts") or {}
-        held_out = int(self.version.split.get("held_out") or 0)
-        return int(parts.get("train") or max(self.version.row_count - held_out, 0)), held_out
+        return estimates.counts(self.version)
 
     @cached_property
     def plan(self) -> estimates.Plan:
@@ -117,12 +118,24 @@ class Preview:
         return detect()
 
     @cached_property
+    def architecture(self) -> architecture.Architecture | None:
+        section = self.config.model
+        folder = base_models.tokenizer_folder(section.name, section.revision)
+        return architecture.read(folder) if folder else None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Guessed from the first question, which may not be the longest: the web process counts no tokens."""
+        characters = len(self.system_prompt) + (len(self.example.question) if self.example else 0)
+        room = self.config.training.max_sequence_length - self.config.training.max_new_tokens
+        return int(max(min(characters / CHARACTERS_A_TOKEN + TEMPLATE_TOKENS, room), 1))
+
+    @cached_property
     def cost(self) -> estimates.Cost:
+        on_gpu = self.device.kind != "cpu"
+        if self.architecture:
+            where = memory.Situation(self.prompt_tokens, on_gpu, memory.half_here(self.config, on_gpu))
+            return estimates.cost_of(self.config, self.plan, self.architecture, where)
         known = self.model
-        return estimates.cost(
-            self.config,
-            self.plan,
-            known.parameters if known else None,
-            known.vram_gb if known else None,
-            self.device.kind != "cpu",
-        )
+        parameters, vram = (known.parameters, known.vram_gb) if known else (None, None)
+        return estimates.cost(self.config, self.plan, parameters, vram, on_gpu)

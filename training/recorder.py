@@ -30,6 +30,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from jobs.leases import AWAY
+from training import kept_answers, outcomes
 from training.choices import RUNNING, TERMINAL, Kind, Status
 from training.events import EngineEvent, finite
 from training.models import Event, Session
@@ -225,9 +226,14 @@ class Ingester:
             changes = session_changes(line for line in batch if line.attempt == self.attempt)
             if not self._mine().filter(last_seq=self.seq).update(last_seq=batch[-1].seq, **changes):
                 return False
-            Event.objects.bulk_create(self._row(line) for line in batch)
+            whole = [self._row(line) for line in batch]
+            stored = Event.objects.bulk_create(kept_answers.brief_event(event) for event in whole)
+            outcomes.store(self.session_id, whole)
+            answers = kept_answers.store(self.session_id, zip((row.pk for row in stored), whole, strict=True))
             for line in batch:
                 supersede(self.session_id, line)
+            if answers:
+                kept_answers.thin_out(self.session_id)
             if (self.seq or 0) // BLOCKS_LOOKED_FOR_EVERY != batch[-1].seq // BLOCKS_LOOKED_FOR_EVERY:
                 close_full_blocks(self.session_id)
         return True
@@ -289,6 +295,10 @@ def supersede(session_id: UUID | str, line: Line) -> None:
         later = STEPPED[STEPPED.index(line.data["status"]) + 1 :]
         again = Q(phase=line.data["status"], step__gt=line.data.get("resumed_from") or 0) | Q(phase__in=later)
         older.filter(again).update(superseded=True)
+        if line.data["status"] != Status.FINISHING:
+            # A warm-up that begins is followed by all of the training.
+            kept = line.data.get("resumed_from") or 0 if line.data["status"] == Status.TRAINING else 0
+            outcomes.forget(session_id, line.attempt, after=kept)
         forget_blocks(
             session_id,
             Q(phase=line.data["status"], last_place__gt=line.data.get("resumed_from") or 0) | Q(phase__in=later),

@@ -331,6 +331,24 @@ class TrainingSection(Section):
         ge=2,
         le=100,
     )
+    completions_every: int = setting(
+        10,
+        "Answers kept every",
+        "All answers of every n-th step stay, with those of the first and the last 20 steps.",
+        unit="steps",
+        typical="1 to 50",
+        ge=1,
+        le=100_000,
+    )
+    completions_budget: int = setting(
+        250,
+        "Room for answers",
+        "When kept answers take more, steps between the first and the last 20 are thinned out further.",
+        unit="MB",
+        typical="100 to 1000",
+        ge=1,
+        le=100_000,
+    )
     gradient_checkpointing: bool = setting(
         False, "Gradient checkpointing", "Computes parts of the pass twice: less memory, a third more time."
     )

@@ -69,8 +69,24 @@ def metrics(
     """The columns `keys` over the steps from `first` to `last`, in at most `points` rows. Every row is a real step."""
     within = Range(first, last)
     rows, hidden = rows_within(Stream(session.pk, Kind.METRICS, phase), within)
-    extra = evaluations(session, within) if phase == Status.TRAINING and set(keys) & set(EVALUATED) else []
+    asked = set(keys) & set(EVALUATED) if phase == Status.TRAINING else set()
+    extra = [row for row in evaluations(session, within) if asked & set(row[1])] if asked else []
     return collect(rows, keys, points, hidden=hidden, always=extra)
+
+
+def seconds_at(session: Session, steps: Sequence[float], phase: str = Status.TRAINING) -> list[float | None]:
+    """Wall-clock seconds from the session's first start to each of ascending steps, never falling; what it waited
+    between attempts is part of them. A step without metrics has the time of the one before, or else of the first."""
+    if session.started_at is None:
+        return [None] * len(steps)
+    found = dict(metric_events(session, phase).filter(step__in=map(int, steps)).values_list("step", "created_at"))
+    times: list[float | None] = []
+    passed = min(((at - session.started_at).total_seconds() for at in found.values()), default=0.0)
+    for step in steps:
+        if step in found:
+            passed = max(passed, (found[int(step)] - session.started_at).total_seconds())
+        times.append(round(max(0.0, passed), 3))
+    return times
 
 
 def system(

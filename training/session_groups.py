@@ -37,6 +37,11 @@ class Bar:
     value: float | None
     error: str
     width: float
+    weight: float | None = None
+    # None where a formula makes the total.
+    weighted: float | None = None
+    gate: float | None = None
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,16 @@ class Answer:
     width: float
     length: int | None
     cut_off: bool
+    # The whole text was this long, where what is stored is less. 0: it is all there.
+    cut_from: int = 0
+
+    @property
+    def number(self) -> int:
+        return self.index + 1
+
+    @property
+    def failed(self) -> bool:
+        return self.total is None or any(bar.error for bar in self.bars)
 
     @property
     def hidden(self) -> int:
@@ -73,11 +88,16 @@ class Group:
 
 
 def groups(
-    event: Event, prompt: PromptSection | None, *, worst_first: bool = False, most: int | None = None
+    event: Event,
+    prompt: PromptSection | None,
+    *,
+    worst_first: bool = False,
+    most: int | None = None,
+    reward: dict[str, Any] | None = None,
 ) -> list[Group]:
     """The groups of a rollouts event. With `most`, only that many answers of each: the best and the worst of them."""
     found = event.data.get("groups") or []
-    scale = Scale.of([answer for group in found for answer in group.get("completions") or []])
+    scale = Scale.of([answer for group in found for answer in group.get("completions") or []], reward)
     return [group_of(index, group, scale, prompt, worst_first, most) for index, group in enumerate(found)]
 
 
@@ -114,15 +134,21 @@ class Scale:
     parts: dict[str, int]
     largest_part: float
     largest_advantage: float
+    reward: dict[str, Any]
+
+    @property
+    def weighs(self) -> bool:
+        return bool(self.reward.get("parts")) and not str(self.reward.get("formula") or "").strip()
 
     @classmethod
-    def of(cls, completions: list[dict[str, Any]]) -> "Scale":
+    def of(cls, completions: list[dict[str, Any]], reward: dict[str, Any] | None = None) -> "Scale":
         parts = [part for completion in completions for part in (completion.get("parts") or {}).items()]
         advantages = [completion.get("advantage") or 0.0 for completion in completions]
         return cls(
             part_colours(name for name, _ in parts),
             max((abs(value) for _, value in parts if value is not None), default=0.0) or 1.0,
             max(map(abs, advantages), default=0.0) or 1.0,
+            reward or {},
         )
 
 
@@ -139,15 +165,38 @@ def answer_of(index: int, completion: dict[str, Any], scale: Scale, prompt: Prom
         width=width,
         length=completion.get("length"),
         cut_off=bool(completion.get("cut_off")),
+        cut_from=completion.get("characters") or 0,
     )
 
 
 def bars_of(completion: dict[str, Any], scale: Scale) -> list[Bar]:
     errors = completion.get("errors") or {}
+    parts = {part["name"]: part for part in scale.reward.get("parts") or []}
     return [
-        Bar(name, scale.parts[name], value, text_of(errors.get(name)), abs(value or 0.0) / scale.largest_part * 100)
+        Bar(
+            name,
+            scale.parts[name],
+            value,
+            text_of(errors.get(name)),
+            abs(value or 0.0) / scale.largest_part * 100,
+            **weighed(parts.get(name), value, scale),
+            closed=completion.get("gate") == name,
+        )
         for name, value in (completion.get("parts") or {}).items()
     ]
+
+
+def weighed(part: dict[str, Any] | None, value: float | None, scale: Scale) -> dict[str, float | None]:
+    """What the part, as the session's frozen reward has it, adds to the total before it is normalised."""
+    if part is None or not scale.weighs:
+        return {"gate": part.get("gate") if part else None}
+    weight, clip = part.get("weight", 1.0), part.get("clip")
+    clipped = value if value is None or not clip else min(max(value, clip[0]), clip[1])
+    return {
+        "weight": weight,
+        "weighted": None if clipped is None else weight * clipped,
+        "gate": part.get("gate"),
+    }
 
 
 def segments(text: str, prompt: PromptSection | None) -> list[Segment]:

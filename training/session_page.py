@@ -15,6 +15,7 @@ from training import series
 from training.charts import CLIP_REASON_KEYS, TILES, Chart, charts, part_colours
 from training.choices import RUNNING, Kind, Status
 from training.engine import checkpoints
+from training.forecast import Place, place_of
 from training.models import Event, Session
 from training.schema import SessionConfig
 
@@ -70,6 +71,7 @@ class SessionState:
         self.session = session
         self.config = valid_config(session)
         self.can_change = may(user, session.team, Role.MEMBER)
+        self.tags = list(session.tags.values_list("name", flat=True))
         self.evaluation = newest(session, Kind.EVALUATION)
         self.current = self.find_current()
         self.error = newest(session, Kind.ERROR) if session.status == Status.FAILED else None
@@ -149,10 +151,8 @@ class SessionState:
         return self.session.is_active and self.session.stop_requested_at is not None
 
     @property
-    def ahead_in_queue(self) -> int:
-        if self.session.status != Status.QUEUED or self.session.queued_at is None:
-            return 0
-        return Session.objects.filter(status=Status.QUEUED, queued_at__lt=self.session.queued_at).count()
+    def place(self) -> Place | None:
+        return place_of(self.session)
 
 
 def part_names(session: Session) -> list[str]:
@@ -245,7 +245,7 @@ class ChartBoard:
 def boards(session: Session, drawn: list[Chart]) -> list[ChartBoard]:
     """GRPO first, as soon as there is any."""
     found = [
-        ChartBoard(phase, title, [chart for chart in drawn if chart.phase == phase])
+        ChartBoard(phase, title, [chart for chart in drawn if chart.phase == phase and chart.tab == "overview"])
         for phase, title in ((Status.TRAINING.value, "GRPO"), (Status.PRETRAINING.value, "SFT warm-up"))
     ]
     warming_up = newest(session, Kind.METRICS, phase=Status.PRETRAINING) and not series.metric_events(session).exists()
@@ -260,6 +260,7 @@ def page(state: SessionState) -> dict[str, Any]:
         "tiles": TILES,
         "charts": drawn,
         "boards": boards(session, drawn),
+        "signal_charts": [chart for chart in drawn if chart.tab == "signal"],
         "values": tile_values(session),
         "parts": colours,
         "log": log_lines(session),

@@ -19,12 +19,13 @@ from accounts.models import Role
 from loracraft import spreadsheets
 from rewards import case_views, presets
 from rewards.registry import Markers, Sample
-from training import reward_gate, series, session_groups
+from training import divergence, origins, prompt_map, reward_gate, series, session_groups, signal_ledger
 from training.annotations import marks
 from training.charts import SYSTEM_CHARTS, TILES
 from training.choices import RUNNING, Kind, Status
 from training.hub import message
-from training.models import Event, Session
+from training.models import Completion, Event, Session
+from training.schema import SessionConfig
 from training.session_page import SessionState, newest, newest_checkpoints, page, valid_config
 from training.streams import READ_AT_ONCE, Range, Stream
 
@@ -123,6 +124,14 @@ def head(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_safe
 @never_cache
+def origin(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What it was cloned from or done again from, and what differs."""
+    found = origins.origin_of(get_or_404(Session, request.user, pk), compare=True)
+    return render(request, "training/session/_origin.html", {"origin": found})
+
+
+@require_safe
+@never_cache
 def checkpoints(request: HttpRequest, pk: UUID) -> HttpResponse:
     session = get_or_404(Session, request.user, pk)
     context = {
@@ -193,7 +202,7 @@ def series_json(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Columns over the steps, thinned. `keys` is a comma list, `key` may be repeated for names with a comma in them.
 
     `phase` training or pretraining; or `kind=system`, over time. `from` and `to` bound the steps, or the seconds since
-    1970.
+    1970. `seconds=1` adds how long after the session's start each step was.
     """
     session = get_or_404(Session, request.user, pk)
     keys = keys_asked(request)
@@ -203,14 +212,58 @@ def series_json(request: HttpRequest, pk: UUID) -> HttpResponse:
     bounds = {"first": whole(request, "from"), "last": whole(request, "to")}
     if asks_for_system(request):
         return JsonResponse(series.system(session, keys, points=points, **bounds).as_json("times"))
-    found = series.metrics(session, keys, phase=phase_asked(request), points=points, **bounds)
-    return JsonResponse(found.as_json("steps"))
+    phase = phase_asked(request)
+    found = series.metrics(session, keys, phase=phase, points=points, **bounds)
+    timed = {"seconds": series.seconds_at(session, found.axis, phase)} if whole(request, "seconds", high=1) else {}
+    return JsonResponse(found.as_json("steps") | timed)
+
+
+@require_safe
+@never_cache
+def signal(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What the groups of all steps were good for, added up."""
+    session = get_or_404(Session, request.user, pk)
+    found = signal_ledger.ledger(session)
+    older = found is None and signal_ledger.is_older(session)
+    return render(request, "training/session/_ledger.html", {"session": session, "ledger": found, "older": older})
+
+
+@require_safe
+@never_cache
+def prompts(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Which questions were answered how well in which epoch."""
+    session = get_or_404(Session, request.user, pk)
+    context = {"session": session, "map": prompt_map.prompt_map(session)}
+    return render(request, "training/session/_prompts.html", context)
+
+
+@require_safe
+@never_cache
+def prompts_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    session = get_or_404(Session, request.user, pk)
+    text = "".join(spreadsheets.csv_line(line) for line in prompt_map.table(session))
+    return download(HttpResponse(text, content_type="text/csv; charset=utf-8"), f"session-{session.pk}-questions.csv")
+
+
+@require_safe
+@never_cache
+def inspect(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Where the numbers say that somebody should look at the answers; nothing at all where they don't."""
+    return inspected(request, get_or_404(Session, request.user, pk))
+
+
+def inspected(request: HttpRequest, session: Session) -> HttpResponse:
+    notes, dismissed = divergence.sorted_out(session)
+    can_change = may(request.user, session.team, Role.MEMBER)
+    context = {"session": session, "notes": notes, "dismissed": dismissed, "can_change": can_change}
+    return render(request, "training/session/_inspect.html", context)
 
 
 @require_safe
 @never_cache
 def marks_json(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return JsonResponse({"marks": marks(get_or_404(Session, request.user, pk))})
+    session = get_or_404(Session, request.user, pk)
+    return JsonResponse({"marks": [*marks(session), *divergence.marks(session)]})
 
 
 def keys_asked(request: HttpRequest) -> list[str]:
@@ -228,49 +281,20 @@ def phase_asked(request: HttpRequest) -> str:
     return (chosen(request, "phase", [Status.TRAINING, Status.PRETRAINING]) or [Status.TRAINING])[0]
 
 
-@require_safe
-@never_cache
-@json_errors
-def groups(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The completions of the newest step at or before `step`, or of the newest at all."""
-    session = get_or_404(Session, request.user, pk)
-    step = whole(request, "step")
-    compact = request.GET.get("compact") == "1"
-    event = rollouts_at(session, step)
-    context: dict[str, Any] = {"session": session, "event": event, "compact": compact}
+def compact_groups(request: HttpRequest, session: Session) -> HttpResponse:
+    """The best and the worst answers to the newest step's first prompt."""
+    event = rollouts(session).order_by("-seq").first()
+    context: dict[str, Any] = {"session": session, "event": event, "compact": True}
     if event is not None:
-        worst_first = request.GET.get("order") == "worst"
         config = valid_config(session)
         context["groups"] = session_groups.groups(
-            event,
-            config.prompt if config else None,
-            worst_first=worst_first,
-            most=ANSWERS_ON_OVERVIEW if compact else None,
-        )[: 1 if compact else None]
-        context |= neighbours(session, event)
+            event, config.prompt if config else None, most=ANSWERS_ON_OVERVIEW, reward=session.reward
+        )[:1]
     return render(request, "training/session/_groups.html", context)
 
 
 def rollouts(session: Session) -> QuerySet[Event]:
     return session.events.filter(kind=Kind.ROLLOUTS, superseded=False, step__isnull=False)
-
-
-def rollouts_at(session: Session, step: int | None) -> Event | None:
-    found = rollouts(session).order_by("-seq")
-    if step is None:
-        return found.first()
-    return found.filter(step__lte=step).first() or found.last()
-
-
-def neighbours(session: Session, event: Event) -> dict[str, int | None]:
-    """The steps with completions before and after this one, the first and the last."""
-    steps = rollouts(session).values_list("step", flat=True)
-    return {
-        "previous": steps.filter(seq__lt=event.seq).order_by("-seq").first(),
-        "next": steps.filter(seq__gt=event.seq).order_by("seq").first(),
-        "first": steps.order_by("seq").first(),
-        "last": steps.order_by("-seq").first(),
-    }
 
 
 @require_safe
@@ -288,9 +312,11 @@ def completion_or_404(session: Session, seq: int, group: int, index: int) -> tup
     event = newest(session, Kind.ROLLOUTS, seq=seq)
     try:
         found = (event.data if event else {})["groups"][group]
-        return found, session_groups.text_of(found["completions"][index].get("text"))
+        brief = session_groups.text_of(found["completions"][index].get("text"))
     except (KeyError, IndexError):
         raise Http404("There is no such completion.") from None
+    kept = Completion.objects.filter(event=event, group=group, index=index).values_list("text", flat=True)
+    return found, next(iter(kept), brief)
 
 
 @require_safe
@@ -302,10 +328,15 @@ def case(request: HttpRequest, pk: UUID, seq: int, group: int, index: int) -> Ht
     markers = reward_gate.markers_of(config) if config else Markers()
     reference = session_groups.text_of(found.get("reference")) or None
     sample = Sample(session_groups.text_of(found.get("question")), text, reference, {}, markers)
+    context = case_views.form_context(request.user, sample, preset_of(session, config))
+    return render(request, "rewards/_case_form.html", context)
+
+
+def preset_of(session: Session, config: SessionConfig | None) -> Any:
+    """The id of the preset that the session was started with, if the team still has one of that name."""
     named = config.reward.preset_name if config and config.reward.type == "preset" else None
     preset = presets.row_named(session.team, named) if named else None
-    context = case_views.form_context(request.user, sample, preset.pk if preset else None)
-    return render(request, "rewards/_case_form.html", context)
+    return preset.pk if preset else None
 
 
 @require_safe

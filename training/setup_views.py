@@ -27,9 +27,20 @@ from rewards.composition import Composition
 from rewards.models import RewardPreset
 from rewards.presets import PresetMissing, composition_of, usable_by
 from rewards.quick_start import Proposal
-from training import base_models, config_presets, drafts, lifecycle, readiness, reward_gate
+from training import (
+    base_models,
+    config_presets,
+    drafts,
+    lifecycle,
+    origins,
+    preflight_views,
+    preflights,
+    readiness,
+    reward_gate,
+)
 from training.choices import Status
 from training.forms import LEVELS, ConfigFileForm, SaveConfigForm, StepForm, as_text, extra, infos
+from training.manifest_schema import FORMAT as MANIFEST_FORMAT
 from training.models import CatalogueModel, SavedConfig, Session
 from training.notes import notes
 from training.previews import Preview
@@ -71,8 +82,11 @@ class ProblemLine:
         return cls(step, problem.field.replace(".", "-"), label, problem.message)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
+    """A GET, of somebody who typed the address or came back to it, makes nothing."""
+    if request.method != "POST":
+        return redirect("training:sessions")
     team = current_team(request.user, Role.MEMBER)
     config = first_config(request)
     session = lifecycle.create_draft(team, request.user, config=config)
@@ -348,7 +362,9 @@ def saved_configs(request: HttpRequest, session: Session) -> Any:
 
 
 def review_extras(request: HttpRequest, session: Session, preview: Preview, form: StepForm) -> dict[str, Any]:
-    return {"summary": summary(preview), **gate_context(request, session, preview)}
+    tried = preflight_views.card(session, preview)
+    more = {"summary": summary(preview), "origin": origins.origin_of(session)}
+    return {**more, **gate_context(request, session, preview), **tried}
 
 
 def gate_context(request: HttpRequest, session: Session, preview: Preview) -> dict[str, Any]:
@@ -493,6 +509,9 @@ def start(request: HttpRequest, pk: UUID) -> HttpResponse:
         lifecycle.save_draft(session, session.config, name)
         session.name = name[:200]
     try:
+        if was_draft and "try_first" in request.POST:
+            preflights.start(session, request.user, then_start=True, reward_override=reason_given(request))
+            return redirect(f"{reverse('training:setup', args=[pk, 'review'])}#preflight")
         won = lifecycle.start(session, request.user, reason_given(request))
     except lifecycle.NotReady as error:
         return not_ready(request, session, error.problems, was_draft)
@@ -529,6 +548,8 @@ def import_config(request: HttpRequest, pk: UUID) -> HttpResponse:
     config, problem = (None, form.errors["file"][0]) if not form.is_valid() else read_file(form.cleaned_data["file"])
     if config is None:
         messages.error(request, str(problem))
+    elif config.get("format") == MANIFEST_FORMAT:
+        messages.error(request, "This is a run manifest, not a config: choose it under “Reproduce a run”.")
     else:
         take_over(request, session, config, f"Loaded {form.cleaned_data['file'].name}.")
     return redirect("training:setup", pk, "config")

@@ -19,7 +19,7 @@ from django.db import connection
 from jobs import children, leases
 from jobs.leases import AWAY
 from rewards import judge_access
-from training import lifecycle, trainer
+from training import lifecycle, slots, trainer
 from training.choices import Kind, Status
 from training.engine import beats
 from training.engine.problems import is_disk_full
@@ -81,7 +81,9 @@ class Supervision:
         manage = str(settings.BASE_DIR / "manage.py")
         argv = [sys.executable, manage, "train", str(self.session.pk), "--attempt", str(self.attempt)]
         keys = patiently(lambda: judge_access.environment_for(self.session.team, self.session.reward))
-        return children.run_child(argv, log=self._log, on_tick=self._tick, environment=keys)
+        return children.run_child(
+            argv, log=self._log, on_tick=self._tick, environment=keys | slots.environment_of(self.session)
+        )
 
     def _tick(self, child: children.Child) -> None:
         """A database that is away stops nothing: the lease is renewed as soon as it is back."""

@@ -8,13 +8,10 @@ import time
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
 from huey.contrib.djhuey import db_task, on_startup
 
-from jobs import dispatcher, leases
-from training import devices, lifecycle
-from training.choices import RUNNING
-from training.models import Session
+from jobs import dispatcher
+from training import devices, lifecycle, slots
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +19,7 @@ RING_AGAIN_SECONDS = 10.0
 
 _once = threading.Lock()
 _rung: dict[UUID, float] = {}
+_beat = float("-inf")
 
 
 @db_task(name="training.supervise")
@@ -52,16 +50,26 @@ def start_dispatcher() -> None:
 
 def look_after_sessions() -> None:
     """Takes sessions back from dead workers and rings for those that wait."""
+    _say_that_it_lives()
     lifecycle.reap()
     ring_for_waiting_sessions()
 
 
+def _say_that_it_lives() -> None:
+    global _beat
+    if time.monotonic() - _beat >= settings.LEASE_SECONDS / 6:
+        slots.beat()
+        slots.forget_the_gone()
+        _beat = time.monotonic()
+
+
 def ring_for_waiting_sessions() -> None:
-    free = settings.MAX_SESSIONS_PER_WORKER - leases.held_here(Session, Q(status__in=RUNNING))
+    free = len(slots.free_here())
     now = time.monotonic()
-    for session_id in lifecycle.waiting()[: max(free, 0)]:
+    for session_id in lifecycle.waiting()[:free]:
         if now - _rung.get(session_id, -RING_AGAIN_SECONDS) >= RING_AGAIN_SECONDS:
             ring(session_id)
 
 
 dispatcher.looks.append(look_after_sessions)
+dispatcher.leavings.append(slots.leave)

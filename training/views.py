@@ -4,48 +4,23 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
-from django.db.models import Count, F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import get_or_404
 from accounts.models import Role
-from training import lifecycle, overview
-from training.choices import ACTIVE, Status
+from training import divergence, keeping, lifecycle, list_views, overview, session_views
 from training.context_processors import RecentSessions
 from training.glossary import CONCEPTS, GLOSSARY
 from training.models import CatalogueModel, SavedConfig, Session
 from training.setup_views import as_file
 
 PAGE_ROWS = 50
-FILTERS = {
-    "active": ("Active", ACTIVE),
-    "completed": ("Completed", [Status.COMPLETED]),
-    "stopped": ("Stopped", [Status.STOPPED, Status.CANCELLED]),
-    "failed": ("Failed", [Status.FAILED]),
-    "draft": ("Drafts", [Status.DRAFT]),
-}
-SORTS = {
-    "name": "name",
-    "status": "status",
-    "steps": "step",
-    "reward": "last_reward",
-    "created": "created_at",
-}
-COLUMNS = [
-    ("name", "Session", ""),
-    ("status", "Status", ""),
-    ("", "Model", ""),
-    ("", "Dataset", ""),
-    ("steps", "Steps", "num"),
-    ("reward", "Reward", "num"),
-    ("created", "Created", ""),
-    ("", "Duration", "num"),
-]
 
 
 @require_safe
@@ -78,61 +53,6 @@ def recent(request: HttpRequest) -> HttpResponse:
     if found.fingerprint == request.GET.get("seen"):
         return HttpResponse(status=204)
     return render(request, "_recent_sessions.html", {"recent_sessions": found})
-
-
-@require_safe
-def sessions(request: HttpRequest) -> HttpResponse:
-    search, sort = request.GET.get("q", "").strip()[:200], request.GET.get("sort", "-created")
-    chosen = request.GET.get("status", "")
-    mine = Session.objects.of_user(request.user)
-    found = mine.filter(name__icontains=search) if search else mine
-    counts = dict(found.order_by().values_list("status").annotate(Count("pk")))
-    if chosen in FILTERS:
-        found = found.filter(status__in=FILTERS[chosen][1])
-    page = Paginator(ordered(found, sort), PAGE_ROWS).get_page(request.GET.get("page"))
-    context = {
-        "page": page,
-        "rows": overview.rows(page.object_list),
-        "pages": page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1),
-        "search": search,
-        "chosen": chosen,
-        "filters": filters(counts),
-        "columns": columns(sort),
-        "any": bool(page.paginator.count) or mine.exists(),
-    }
-    return render(request, "training/_sessions.html" if is_part(request) else "training/sessions.html", context)
-
-
-def is_part(request: HttpRequest) -> bool:
-    return bool(request.htmx) and not request.htmx.boosted  # type: ignore[attr-defined]
-
-
-def ordered(found: QuerySet[Session], sort: str) -> QuerySet[Session]:
-    column = F(SORTS.get(sort.removeprefix("-"), "created_at"))
-    down = sort.startswith("-") or sort not in SORTS
-    # Sessions without a value come last whichever way it is sorted; the id keeps pages apart.
-    direction = column.desc(nulls_last=True) if down else column.asc(nulls_last=True)
-    return found.order_by(direction, "pk")
-
-
-def filters(counts: dict[str, int]) -> list[tuple[str, str, int]]:
-    every = [("", "All", sum(counts.values()))]
-    return every + [
-        (key, title, sum(counts.get(status, 0) for status in statuses)) for key, (title, statuses) in FILTERS.items()
-    ]
-
-
-def columns(sort: str) -> list[dict[str, str]]:
-    """Table heads: a click sorts by one, and turns it round if it is sorted by already."""
-    return [
-        {
-            "title": title,
-            "css": css,
-            "sort": f"-{key}" if key and sort == key else key,
-            "direction": {key: "ascending", f"-{key}": "descending"}.get(sort, "none") if key else "",
-        }
-        for key, title, css in COLUMNS
-    ]
 
 
 @require_safe
@@ -201,10 +121,7 @@ def verb(name: str, change: Callable[[Session, HttpRequest], bool]) -> Callable[
 
 def back(request: HttpRequest, session: Session) -> HttpResponse:
     """To the page that the button is on, if it says which."""
-    target = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
-        return redirect(target)
-    return redirect("training:session", session.pk)
+    return redirect(list_views.after(request, reverse("training:session", args=[session.pk])))
 
 
 def resumed(session: Session, request: HttpRequest) -> bool:
@@ -216,6 +133,30 @@ stop = verb("stop", lambda session, request: lifecycle.request_stop(session, req
 resume = verb("resume", resumed)
 cancel = verb("cancel", lambda session, request: lifecycle.cancel(session, request.user))
 delete = verb("delete", lambda session, request: lifecycle.delete(session, request.user))
+
+
+@require_POST
+def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
+    session = get_or_404(Session, request.user, pk, Role.MEMBER)
+    try:
+        keeping.rename(session, request.user, request.POST.get("name", ""))
+    except keeping.BadName as problem:
+        messages.error(request, str(problem))
+    return back(request, session)
+
+
+@require_POST
+def dismiss(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Puts a note away; with `back` it is brought back."""
+    session = get_or_404(Session, request.user, pk, Role.MEMBER)
+    kind = request.POST.get("kind", "")
+    if kind not in divergence.KINDS:
+        raise BadRequest(f"kind: one of {', '.join(divergence.KINDS)} is needed.")
+    if "back" in request.POST:
+        divergence.bring_back(session, kind)
+    else:
+        divergence.dismiss(session, request.user, kind)
+    return session_views.inspected(request, session)
 
 
 @require_POST

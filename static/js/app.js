@@ -81,6 +81,9 @@ document.addEventListener("click", (event) => {
   const copied = event.target.closest("[data-copy]");
   if (copied) copy(copied.dataset.copy);
   event.target.closest("[data-dismiss-toast]")?.closest("[data-toast]").remove();
+  const opener = event.target.closest("[data-opens]");
+  if (opener) document.getElementById(opener.dataset.opens).showModal();
+  event.target.closest("[data-closes]")?.closest("dialog").close();
 });
 
 /* What must be saved before a form of the page is sent: stepper.js hands it in. */
@@ -139,8 +142,34 @@ document.addEventListener("submit", async (event) => {
   delete form.dataset.flushed;
 }, { capture: true });
 
+/* A form that is being sent is not sent again: a double click is one click. */
+const SENDING_MS = 8000;
+
+function setSending(form, button, sending) {
+  form.toggleAttribute("data-sending", sending);
+  if (sending) button?.setAttribute("aria-disabled", "true");
+  else button?.removeAttribute("aria-disabled");
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.hasAttribute("data-sending")) return event.preventDefault();
+  // Handlers of other scripts have their say first: what they send themselves never leaves the page.
+  setTimeout(() => {
+    if (event.defaultPrevented || form.method !== "post") return;
+    setSending(form, event.submitter, true);
+    setTimeout(() => setSending(form, event.submitter, false), SENDING_MS);
+  });
+});
+
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  for (const form of document.querySelectorAll("form[data-sending]")) setSending(form, form.querySelector("[aria-disabled]"), false);
+});
+
 for (const box of document.querySelectorAll("[data-toast]:not(.lc-toast-error)")) {
-  setTimeout(() => box.remove(), 6000);
+  // What can be undone stays longer.
+  setTimeout(() => box.remove(), box.querySelector("form") ? 15_000 : 6000);
 }
 
 /* The same words as the template filter relative_time. */

@@ -35,7 +35,7 @@ export function drawMarks(plot, marks, time) {
   ctx.textBaseline = "bottom";
   ctx.textAlign = "left";
   let free = -Infinity;
-  for (const mark of marks) {
+  for (const mark of [...marks].sort((one, other) => placeOf(one, time) - placeOf(other, time))) {
     const at = Math.round(plot.valToPos(placeOf(mark, time), "x", true));
     if (at < bbox.left - 1 || at > bbox.left + bbox.width + 1) continue;
     if (mark.kind === "checkpoint") drawTick(ctx, bbox, at);

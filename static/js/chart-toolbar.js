@@ -15,7 +15,7 @@ export class Toolbar {
     this.hint = this.state.textContent;
     this.smoothing = bar.querySelector("[data-smoothing]");
     for (const button of bar.querySelectorAll("[data-move]")) button.addEventListener("click", () => this.move(button.dataset.move));
-    bar.querySelector("[data-marks]").addEventListener("change", (event) => board.showMarks(event.target.checked));
+    bar.querySelector("[data-marks]")?.addEventListener("change", (event) => board.showMarks(event.target.checked));
     this.smoothing?.addEventListener("input", () => onSmoothing(Number(this.smoothing.value)));
     board.onChange(() => this.show());
     this.show();
@@ -30,7 +30,7 @@ export class Toolbar {
   show() {
     const { range } = this.board;
     for (const button of this.bar.querySelectorAll("[data-needs-zoom]")) button.disabled = !range;
-    const words = range ? `${this.board.time ? "From" : "Steps"} ${range.map((place) => this.board.labelOf(place, false)).join(" to ")}` : this.hint;
+    const words = range ? `${this.board.axisKind.span} ${range.map((place) => this.board.labelOf(place, false)).join(" to ")}` : this.hint;
     if (this.state.textContent !== words) this.state.textContent = words;
   }
 

@@ -2,13 +2,13 @@
    a table and downloads. */
 import uPlot from "../vendor/uplot.js";
 import { savePicture } from "./chart-picture.js";
+import { AXES } from "./chart-axes.js";
 import { drawMarks, markNear, marksOf, ROOM } from "./chart-marks.js";
 import { colour, faded, FONT, forgetColours } from "./chart-colours.js";
 import { format, formatTick } from "./session-format.js";
 
 const TABLE_ROWS = 300;
 const NOTHING_YET = "Nothing measured yet.";
-const WHOLE_STEPS = [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000];
 /* Shares of what is shown. */
 const PAN = 0.25;
 const ZOOM = 0.5;
@@ -37,9 +37,11 @@ function columnOf(values, gaps) {
 }
 
 /* An exponential mean with as much weight for the steps before as `strength` says. A wider distance counts for more than
-   one row, so that thinned places are smoothed alike; a gap stays a gap and does not end the mean. */
+   one row, so that thinned places are smoothed alike; a gap stays a gap and does not end the mean. How wide a row is, is
+   the column's own: beside those of other sessions it has rows of theirs between its own. */
 export function smoothed(axis, values, strength) {
-  const typical = axis.length > 1 ? (axis.at(-1) - axis[0]) / (axis.length - 1) : 1;
+  const own = axis.filter((_, place) => values[place] !== undefined);
+  const typical = own.length > 1 ? (own.at(-1) - own[0]) / (own.length - 1) : 1;
   let [sum, weight, before] = [0, 0, null];
   return values.map((value, place) => {
     if (value == null) return value;
@@ -323,8 +325,9 @@ class Chart {
       font: FONT,
       size: 26,
       gap: 3,
-      ...(this.board.time ? {} : { incrs: WHOLE_STEPS }),
-      values: (plot, places) => places.map((place) => (this.board.time ? this.board.labelOf(place) : formatTick(place))),
+      ...(this.board.axisKind.incrs ? { incrs: this.board.axisKind.incrs } : {}),
+      ...(this.board.axisKind.space ? { space: this.board.axisKind.space } : {}),
+      values: (plot, places) => places.map((place) => this.board.axisKind.tick(place, this.board.width)),
     };
   }
 
@@ -360,7 +363,7 @@ class Chart {
     this.legendStep.textContent = axis.length ? [this.board.labelOf(axis[place]), mark?.title].filter(Boolean).join(", ") : "";
     this.spec.lines.forEach((line, index) => {
       const values = this.board.columns[line.key] ?? [];
-      this.legendValues[index].textContent = this.valueAt(line, values, at === null || line.sparse ? lastMeasured(values, place) : at);
+      this.legendValues[index].textContent = this.valueAt(line, values, at === null || line.sparse ? lastMeasured(values, place) : this.board.compares ? measuredAt(values, at) : at);
     });
   }
 
@@ -371,6 +374,7 @@ class Chart {
   }
 
   describe() {
+    if (this.board.compares) return this.describeAll();
     const [line] = this.spec.lines;
     const values = (this.board.columns[line.key] ?? []).filter((value) => value != null);
     if (!values.length) return;
@@ -380,6 +384,15 @@ class Chart {
     this.place.setAttribute("aria-label", `${this.spec.title}: from ${text[0]} to ${text[1]}, now ${text[2]}.`);
   }
 
+  describeAll() {
+    const newest = (line) => {
+      const values = this.board.columns[line.key] ?? [];
+      return format(values[lastMeasured(values, values.length - 1)], this.spec.style);
+    };
+    this.place.removeAttribute("aria-labelledby");
+    this.place.setAttribute("aria-label", `${this.spec.title}, newest values: ${this.lines.map((line) => `${line.label} ${newest(line)}`).join(", ")}.`);
+  }
+
   drawTable() {
     if (this.tableBox.hidden) return;
     const columns = this.spec.lines.flatMap((line) => [
@@ -387,7 +400,7 @@ class Chart {
       ...(line.spread ? [[line.spread, "std"]] : []),
       ...(line.edges ? line.edges.map((key, edge) => [key, edge ? "95 % to" : "95 % from"]) : []),
     ]);
-    const head = [this.board.axisTitle, ...columns.map(([, title]) => title), "Mark"].map((title) => make("th", { scope: "col", class: "num" }, title));
+    const head = [this.board.axisTitle, ...columns.map(([, title]) => title), ...(this.board.compares ? [] : ["Mark"])].map((title) => make("th", { scope: "col", class: "num" }, title));
     const places = [...this.board.axis.keys()].reverse().filter((place) => columns.some(([key]) => this.board.columns[key]?.[place] !== undefined));
     const rows = places.slice(0, TABLE_ROWS).map((place) => this.tableRow(place, columns));
     const caption = make("caption", {}, this.caption(rows.length));
@@ -398,7 +411,8 @@ class Chart {
     const at = this.board.axis[place];
     const cells = columns.map(([key]) => make("td", { class: "num" }, format(this.board.columns[key]?.[place], this.spec.style)));
     const titles = this.board.time ? [] : marksOf(this.board.marks, this.board).filter((mark) => mark.step === at).map((mark) => mark.title);
-    return make("tr", {}, make("th", { scope: "row", class: "num" }, this.board.labelOf(at, false)), ...cells, make("td", {}, titles.join(", ")));
+    const marked = this.board.compares ? [] : [make("td", {}, titles.join(", "))];
+    return make("tr", {}, make("th", { scope: "row", class: "num" }, this.board.labelOf(at, false)), ...cells, ...marked);
   }
 
   caption(shown) {
@@ -424,11 +438,19 @@ function lastMeasured(values, from) {
   return -1;
 }
 
+/* The one at a place that only other lines have: of the row before, as long as another one follows. */
+function measuredAt(values, place) {
+  const before = lastMeasured(values, place);
+  return before === place || values.findIndex((value, other) => other > place && value != null) > 0 ? before : -1;
+}
+
 export class Board {
   /* `load(keys, range)` answers {steps | times, series, gaps, rows}; range is null or [first, last]. `csv(spec, range)`
-     starts a download. */
-  constructor({ name, title, fileName, specs, root, load, csv, announce, time = false, points = 900, more = [] }) {
-    Object.assign(this, { name, title, fileName, load, csv, announce, time, points });
+     starts a download. A board that `compares` has a session in each line, and so no marks, and rows that are not of
+     all lines. */
+  constructor({ name, title, fileName, specs, root, load, csv, announce, time = false, compares = false, points = 900, more = [] }) {
+    Object.assign(this, { name, title, fileName, load, csv, announce, time, compares, points });
+    this.axisKind = time ? AXES.clock : AXES.step;
     this.axis = [];
     this.columns = {};
     this.rows = 0;
@@ -445,12 +467,22 @@ export class Board {
   }
 
   get axisTitle() {
-    return this.time ? "Time" : "Step";
+    return this.axisKind.title;
+  }
+
+  get width() {
+    return this.limits.max - this.limits.min;
   }
 
   labelOf(place, named = true) {
-    if (this.time) return clock(place, this.limits.max - this.limits.min);
-    return named ? `step ${place}` : String(place);
+    return this.axisKind.label(place, this.width, named);
+  }
+
+  /* Another axis, with rows of its own: from the whole run on. */
+  setAxis(kind) {
+    Object.assign(this, { axisKind: AXES[kind], range: null, extent: null, axis: [], columns: {}, rows: 0 });
+    for (const chart of this.charts) chart.destroy();
+    return this.refresh();
   }
 
   get limits() {
@@ -600,13 +632,4 @@ export class Board {
   restyle() {
     for (const chart of this.charts) chart.plot?.redraw(true, true);
   }
-}
-
-const DAY = 86_400;
-
-/* Over more than a day, the time of day alone says nothing. */
-function clock(place, shown) {
-  const at = new Date(place * 1000);
-  const time = at.toLocaleTimeString([], { hour12: false, hour: "2-digit", minute: "2-digit", ...(shown < DAY / 4 ? { second: "2-digit" } : {}) });
-  return shown < DAY ? time : `${at.toLocaleDateString([], { day: "numeric", month: "short" })} ${time}`;
 }

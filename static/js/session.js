@@ -82,6 +82,10 @@ function reloadMarks() {
   }, 500);
 }
 
+document.body.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.pathInfo?.requestPath?.includes("/inspect/dismiss/")) reloadMarks();
+});
+
 /* Tiles, log, groups */
 
 const tiles = new Tiles(page, start.values);
@@ -107,7 +111,8 @@ function openTab(name) {
 const tabs = page.querySelector(".session-tabs");
 tabs.addEventListener("shown.bs.tab", (event) => {
   const name = event.target.getAttribute("aria-controls").replace("pane-", "");
-  history.replaceState(null, "", name === "overview" ? location.pathname : `#${name}`);
+  // A place in the tab that the address names stays: it is where the tab opens.
+  if (tabNamed() !== name) history.replaceState(null, "", name === "overview" ? location.pathname : `#${name}`);
   opened(name);
 });
 document.addEventListener("click", (event) => {
@@ -117,7 +122,12 @@ document.addEventListener("click", (event) => {
   openTab(link.dataset.openTab);
   tabs.scrollIntoView({ block: "nearest" });
 });
-window.addEventListener("hashchange", () => openTab(location.hash.slice(1) || "overview"));
+/* Behind the name of a tab there may be a place in it. */
+const tabNamed = () => location.hash.slice(1).split("?")[0];
+window.addEventListener("hashchange", () => {
+  openTab(tabNamed() || "overview");
+  if (tabNamed() === "groups" && location.hash.includes("?")) groups.follows();
+});
 
 /* Config */
 
@@ -216,6 +226,7 @@ const WORDS = {
   },
   rollouts(message) {
     window.htmx.trigger("#latest", "rollouts");
+    if (document.getElementById("ledger").offsetParent) window.htmx.trigger("#ledger", "rollouts");
     if (message.step !== null) groups.arrived(message.step);
   },
   evaluation(message) {
@@ -271,13 +282,15 @@ const live = new Live({
 
 for (const board of Object.values(boards)) board.refresh();
 setMarks(start.marks);
+/* With the notes on where to look: they take the server a while, and the charts come first. */
+setTimeout(reloadMarks, 2000);
 if (start.active) live.start();
 showConnection();
 startClock();
 log.toEnd();
 /* Tabler opens the tab of the address by itself, before anybody here could hear of it; and htmx listens only from now on. */
 document.addEventListener("DOMContentLoaded", () => {
-  const named = location.hash.slice(1);
+  const named = tabNamed();
   if (named && document.getElementById(`tab-${named}`)?.classList.contains("active")) opened(named);
   else if (named) openTab(named);
 });

@@ -53,8 +53,7 @@ def run(
     spool.mkdir()
     app = App(folder, LORACRAFT_PASSWORD=PASSWORD, TMPDIR=str(spool))
     try:
-        app.manage("migrate", "--noinput")
-        app.manage("create_user", "charlie")
+        app.prepare()
         token = app.manage("create_api_token", "charlie").split()[-1]
         app.start_web()
         return measured(app, token, size_mb * MIB, Plan(disconnects, kills, oddities, seed), parallel_mb)

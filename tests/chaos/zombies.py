@@ -13,6 +13,7 @@ from typing import Any
 
 from tests import services
 from tests.chaos._stack import ROOT, Stack, examine, result, stack, wait
+from tests.pausing import pause
 
 SECONDS = 300
 LEASE = 2
@@ -47,12 +48,12 @@ def paused(running: Stack, session: str, number: int, dice: random.Random) -> in
     trainer = running.trainer(session)
     elsewhere = number % 2 == 1 and trainer is not None
     stopped = [old.pid, *([trainer.pid] if elsewhere and trainer else [])]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+    pause(stopped, running.data / "db.sqlite3")
     if elsewhere:
         running.env["CHAOS_BOOT"] = str(number)
     running.start_worker()
-    wait(lambda: running.status(session)[1] > attempt, SECONDS, "another attempt")
+    # With its first row all that the old attempt had left in the file is copied, too, and is not held against it.
+    wait(lambda: rows_after(running, session, attempt), SECONDS, "another attempt")
     last = newest_of(running, session, attempt)
     for pid in stopped:
         os.kill(pid, signal.SIGCONT)
@@ -65,6 +66,11 @@ def paused(running: Stack, session: str, number: int, dice: random.Random) -> in
 
 def newest_of(running: Stack, session: str, attempt: int) -> int:
     query = "select count(*) from training_event where session_id = ? and attempt = ?"
+    return int(running.rows(query, session, attempt)[0][0])
+
+
+def rows_after(running: Stack, session: str, attempt: int) -> int:
+    query = "select count(*) from training_event where session_id = ? and attempt > ?"
     return int(running.rows(query, session, attempt)[0][0])
 
 

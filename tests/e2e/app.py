@@ -6,10 +6,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,12 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
     raise AssertionError(f"{what} did not happen within {seconds} s")
 
 
+@cache
+def static_folder() -> tempfile.TemporaryDirectory[str]:
+    """One for each test process: two that collect into one folder take files from under each other."""
+    return tempfile.TemporaryDirectory(prefix="loracraft-static-")
+
+
 class App:
     def __init__(self, data: Path, **environment: str) -> None:
         self.data, self.port = data, free_port()
@@ -40,6 +48,7 @@ class App:
             **os.environ,
             "LORACRAFT_DATA": str(data),
             "LORACRAFT_DEBUG": "0",
+            "LORACRAFT_STATIC": static_folder().name,
             "LORACRAFT_LEASE_SECONDS": "4",
             "PORT": str(self.port),
             "OMP_NUM_THREADS": "1",
@@ -55,6 +64,13 @@ class App:
         done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def prepare(self) -> None:
+        """Static files, tables, and the user charlie with LORACRAFT_PASSWORD."""
+        if not os.listdir(self.env["LORACRAFT_STATIC"]):
+            self.manage("collectstatic", "--noinput")
+        self.manage("migrate", "--noinput")
+        self.manage("create_user", "charlie")
 
     def start_web(self) -> None:
         self.start("web", [sys.executable, "-m", "daphne", "-p", str(self.port), "loracraft.asgi:application"])

@@ -30,12 +30,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.model(tmp_path_factory.mktemp("tiny-model"))
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    running = App(tmp_path, LORACRAFT_PASSWORD=PASSWORD)
-    running.manage("collectstatic", "--noinput")
-    running.manage("migrate", "--noinput")
-    running.manage("create_user", "charlie")
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """One for all tests of a file: each looks only at what it made itself."""
+    running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
+    running.prepare()
     running.start_web()
     running.start_worker()
     yield running
@@ -53,3 +52,12 @@ def page() -> Iterator[Page]:
         opened.set_default_timeout(20_000)
         yield opened
         browser.close()
+
+
+def sign_in(app: App, page: Page, path: str = "/") -> None:
+    """As the owner of the app's one team, and on to `path`."""
+    page.goto(f"{app.url}/login/?next={path}")
+    page.get_by_label("Name").fill("charlie")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**{path}")

@@ -1,36 +1,20 @@
 """A reward composed as somebody does it: a real browser, typing, keys, and a page that is nearly left."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Dialog, Page, Route, expect
 
 from tests.e2e.app import App
-from tests.e2e.conftest import PASSWORD
+from tests.e2e.conftest import PASSWORD, sign_in
 
 pytestmark = pytest.mark.e2e
 AUTH = ("charlie", PASSWORD)
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.manage("collectstatic", "--noinput")
-    running.manage("migrate", "--noinput")
-    running.manage("create_user", "charlie")
-    running.start_web()
-    yield running
-    running.end()
-
-
 @pytest.fixture
 def composer(app: App, page: Page) -> Page:
-    page.goto(f"{app.url}/login/?next=/rewards/")
-    page.get_by_label("Name").fill("charlie")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/rewards/")
+    sign_in(app, page, "/rewards/")
     page.get_by_role("link", name="New reward").click()
     page.wait_for_url("**/rewards/new/")
     return page

@@ -15,9 +15,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.manage("collectstatic", "--noinput")
-    running.manage("migrate", "--noinput")
-    running.manage("create_user", "charlie")
+    running.prepare()
     running.start_web()
     yield running
     running.end()

@@ -8,34 +8,18 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.app import App
-from tests.e2e.conftest import PASSWORD
+from tests.e2e.conftest import sign_in
 
 pytestmark = pytest.mark.e2e
 ROWS = 60
 TIMEOUT = 20_000
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.manage("collectstatic", "--noinput")
-    running.manage("migrate", "--noinput")
-    running.manage("create_user", "charlie")
-    running.start_web()
-    running.start_worker()
-    yield running
-    running.end()
-
-
 @pytest.fixture
 def signed_in(app: App, page: Page) -> Iterator[Page]:
     problems = list[str]()
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(f"{app.url}/login/?next=/datasets/")
-    page.get_by_label("Name").fill("charlie")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/datasets/")
+    sign_in(app, page, "/datasets/")
     yield page
     assert not problems
 

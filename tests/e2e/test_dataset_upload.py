@@ -3,7 +3,7 @@
 import hashlib
 import http.client
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.e2e.app import App, wait_for
-from tests.e2e.conftest import PASSWORD
+from tests.e2e.conftest import sign_in
 
 pytestmark = pytest.mark.e2e
 MIB = 1024 * 1024
@@ -22,19 +22,6 @@ VERSION = (
     "select row_count, report ->> '$.source.sha256' from datasets_app_datasetversion"
     " join datasets_app_dataset on dataset_id = datasets_app_dataset.id where name = ?"
 )
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """One for all tests of this file: each looks only at what it uploaded."""
-    running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.manage("collectstatic", "--noinput")
-    running.manage("migrate", "--noinput")
-    running.manage("create_user", "charlie")
-    running.start_web()
-    running.start_worker()
-    yield running
-    running.end()
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +37,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def signed_in(app: App, page: Page) -> Page:
-    page.goto(f"{app.url}/login/?next=/datasets/upload/")
-    page.get_by_label("Name").fill("charlie")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/datasets/upload/")
+    sign_in(app, page, "/datasets/upload/")
     return page
 
 

@@ -29,9 +29,7 @@ BAD = {
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.manage("collectstatic", "--noinput")
-    running.manage("migrate", "--noinput")
-    running.manage("create_user", "charlie")
+    running.prepare()
     running.start_web()
     running.start_worker()
     yield running
@@ -103,7 +101,7 @@ def make_draft(model: str, dataset: str) -> str:
 
 def see_it_fail(app: App, page: Page, session: str) -> None:
     page.goto(f"{app.url}/sessions/{session}/setup/review/")
-    expect(page.get_by_text("Everything is in place.")).to_be_visible()
+    expect(page.get_by_text("The settings are complete.")).to_be_visible()
     expect(page.get_by_text("Examining…").or_(page.get_by_text("Waiting for a worker")).first).to_be_visible()
     expect(page.get_by_text("This reward failed its check")).to_be_visible(timeout=90_000)
     card = page.locator("#gate")

@@ -51,9 +51,7 @@ history.save(step={last})
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.manage("collectstatic", "--noinput")
-    running.manage("migrate", "--noinput")
-    running.manage("create_user", "charlie")
+    running.prepare()
     running.start_web()
     yield running
     running.end()
@@ -106,7 +104,7 @@ def value_of(page: Page, name: str, label: str) -> Locator:
 
 
 def zoom_state(page: Page) -> Locator:
-    return page.locator('[data-toolbar="training"] [data-zoom-state]')
+    return page.locator('#pane-overview [data-toolbar="training"] [data-zoom-state]')
 
 
 def picture(page: Page, name: str) -> str:

@@ -22,8 +22,7 @@ def scaled(tmp_path: Path) -> Iterator[App]:
     with services.postgresql() as database, services.redis() as redis:
         running = App(tmp_path, LORACRAFT_PASSWORD=PASSWORD, DATABASE_URL=database, REDIS_URL=redis)
         try:
-            running.manage("migrate", "--noinput")
-            running.manage("create_user", "charlie")
+            running.prepare()
             running.start_web()
             running.start_worker()
             yield running

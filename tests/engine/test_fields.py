@@ -64,6 +64,8 @@ CHANGES: dict[str, Any] = {
     "training.seed": 9,
     "training.save_steps": 9,
     "training.save_total_limit": 9,
+    "training.completions_every": 3,
+    "training.completions_budget": 1,
     "training.gradient_checkpointing": True,
     "training.precision": "bf16",
     "training.attn_implementation": "eager",
@@ -204,6 +206,7 @@ IN_OTHER_FILES = {
         "pre_training.adaptive",
         "pre_training.min_success_rate",
     },
+    "../training/test_kept_answers.py": {"training.completions_every", "training.completions_budget"},
     "test_validation.py": {
         "evaluation.eval_steps",
         "evaluation.eval_samples",

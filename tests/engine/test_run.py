@@ -199,7 +199,27 @@ def test_too_few_rows_for_a_step_are_an_error_and_not_a_silent_nothing(session: 
         session.run()
 
 
-def test_a_rollouts_event_stays_small_however_long_the_answers_are(session: Session) -> None:
+def test_absurdly_long_texts_are_cut_with_their_length(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.engine.grpo.LONGEST_TEXT", 5)
+    _, recorded = session.run()
+
+    answers = [c for event in recorded.of("rollouts") for group in event.data["groups"] for c in group["completions"]]
+    cut = [answer for answer in answers if "characters" in answer]
+    assert cut
+    assert all(len(answer["text"]) == 5 < answer["characters"] for answer in cut)
+    assert all(len(answer["text"]) <= 5 for answer in answers)
+
+
+def test_a_stopped_run_has_told_the_answers_of_every_step_it_did(session: Session) -> None:
+    """Which of them stay is the recorder's choice, so no step is lost however a run ends."""
+    session.config = tiny_config(training={"max_steps": 40})
+    outcome, recorded = session.run(stop=lambda recorded: recorded.step >= 6)
+
+    assert outcome.status == "stopped"
+    assert [event.step for event in recorded.of("rollouts")][:6] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_rollouts_event_holds_a_long_question_once_for_all_its_answers(session: Session) -> None:
     long = Row(3, "Tell me. " + "x" * 5000, "1", "", "1")
     session.train_rows = [long, question(1)]
     session.config = tiny_config(
@@ -213,7 +233,10 @@ def test_a_rollouts_event_stays_small_however_long_the_answers_are(session: Sess
     )
     _, recorded = session.run()
 
-    assert len(json.dumps(recorded.of("rollouts")[0].data)) < 500_000
+    told = recorded.of("rollouts")[0].data
+    assert [len(group["completions"]) for group in told["groups"]] == [64, 64]
+    # As it was asked, and within the whole prompt.
+    assert json.dumps(told).count("x" * 5000) == 2
 
 
 def test_a_group_of_equal_rewards_teaches_nothing_whatever_the_reward_is(session: Session) -> None:

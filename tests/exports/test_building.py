@@ -47,7 +47,10 @@ def test_adapter_is_copied_with_a_card_and_without_the_path_of_this_machine(sess
     Session.objects.filter(pk=session.pk).update(config=session.config)
     export = built(session, "huggingface")
     names = {entry["name"] for entry in export.files}
-    assert {"adapter_config.json", "adapter_model.safetensors", "README.md"} <= names
+    assert {"adapter_config.json", "adapter_model.safetensors", "README.md", "run-manifest.json"} <= names
+    manifest = json.loads(on_disk(export, "run-manifest.json").read_text())
+    assert manifest["session"]["id"] == str(export.session_id)
+    assert str(settings.DATA_DIR) not in json.dumps(manifest) and manifest["config"]["model"]["name"] == "owner/base"
     assert json.loads(on_disk(export, "adapter_config.json").read_text())["base_model_name_or_path"] == "owner/base"
     card = on_disk(export, "README.md").read_text()
     assert 'base_model: "owner/base"' in card

@@ -1,6 +1,8 @@
 """The test bench: answers scored, ranked, compared and kept as cases."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from rewards import bench, presets, shipped
@@ -11,6 +13,7 @@ from rewards.registry import Markers, Sample
 from tests.training.factories import make_events, make_session
 
 MATH = Composition.model_validate({"parts": [{"name": "answer", "function": "math_answer"}]})
+HALF = Composition.model_validate({"parts": [{"name": "answer", "function": "math_answer", "weight": 0.5}]})
 EXACT = Composition.model_validate({"parts": [{"name": "answer", "function": "json_equal"}]})
 
 
@@ -34,14 +37,62 @@ def test_two_rewards_disagree_where_one_counts_as_right_what_the_other_does_not(
 
 def test_what_can_not_be_judged_has_no_rank():
     lines = bench.compare([Item("x", Sample("?", "1", None))], MATH)
-    assert lines[0].rank is None and bench.histogram([lines[0].result]) == []
+    assert lines[0].rank is None and bench.histograms([lines[0].result]) == []
 
 
-def test_the_histogram_counts_every_total_and_latencies_name_every_part():
-    results = [line.result for line in bench.compare(items("12", "12", "13"), MATH)]
-    found = bench.histogram(results)
-    assert sum(each.count for each in found) == 3 and max(each.height for each in found) == bench.HEIGHT
-    assert [each.part for each in bench.latencies(results)] == ["answer"]
+def test_two_histograms_share_a_scale_and_count_every_total():
+    lines = bench.compare(items("12", "12", "13"), MATH, HALF)
+    first, second = bench.histograms([line.result for line in lines], [line.other for line in lines])
+    assert [(bins[0].low, bins[-1].high) for bins in (first, second)] == [(0.0, 1.0)] * 2
+    assert [sum(each.count for each in bins) for bins in (first, second)] == [3, 3]
+    assert first[-1].count == 2 and second[-1].count == 0 and max(each.height for each in first) == bench.HEIGHT
+
+
+def test_each_answer_has_a_time_of_its_own_and_errors_are_counted():
+    given = [*items("12", "13"), Item("x", Sample("?", "1", None)), *items("x" * 150_000)]
+    results = [line.result for line in bench.compare(given, MATH)]
+    (found,) = bench.latencies(MATH, results)
+    assert (found.part, found.errors, found.batched) == ("answer", 1, False)
+    assert len({result.seconds["answer"] for result in results}) > 1
+    assert 0 < found.p50 <= found.p95
+
+
+def test_the_parts_of_a_batch_share_its_time_and_say_so():
+    composition = Composition.model_validate({"parts": [{"name": "mine", "function": "custom_python"}]})
+    results = [line.result for line in bench.compare(items("12", "13"), composition)]
+    (found,) = bench.latencies(composition, results)
+    assert found.batched and found.p50 == found.p95
+
+
+def test_with_two_rewards_the_answers_they_disagree_on_come_first():
+    lines = bench.compare(items("12", "12 apples", "13"), MATH, EXACT)
+    assert bench.ordered(lines, bench.AUTO)[0].item.label == "12 apples"
+    assert [line.place for line in bench.ordered(bench.compare(items("1", "12"), MATH), bench.AUTO)] == [0, 1]
+
+
+def test_answers_are_filtered_by_errors_zero_the_most_and_disagreement():
+    given = [*items("12", "12 apples", "13"), Item("x", Sample("?", "1", None))]
+    found = bench.kinds(bench.compare(given, MATH, EXACT), MATH.best_total)
+    assert found == [["max"], ["max", "disagree"], ["zero"], ["errors"]]
+    assert bench.kinds(bench.compare(items("13"), MATH), 1.0) == [["zero"]]
+    assert bench.kinds(bench.compare(items("13"), MATH), None) == [["zero", "max"]]
+
+
+def test_the_page_can_order_by_every_part_of_both_rewards():
+    (line,) = bench.compare(items("12"), MATH, EXACT)
+    offered = {name for name, _ in bench.sorts(MATH, EXACT)}
+    assert offered == set(bench.values(line)) == {"place", "total", "a answer", "moved", "other", "b answer"}
+    (alone,) = bench.compare(items("12"), MATH)
+    assert {name for name, _ in bench.sorts(MATH, None)} == set(bench.values(alone))
+    assert all(bench.sorted_by(order, True)[0] in offered for order in bench.ORDERS)
+
+
+def test_columns_are_looked_for_only_where_a_reward_reads_them():
+    tests = Composition.model_validate({"parts": [{"name": "tests", "function": "code_tests"}]})
+    code = Composition.model_validate({"parts": [{"name": "mine", "function": "custom_python"}]})
+    assert bench.columns_read([MATH]) is None
+    assert bench.columns_read([code]) == []
+    assert bench.columns_read([MATH, tests]) == ["tests"]
 
 
 def test_more_than_the_bench_takes_is_refused_with_the_limit():
@@ -75,9 +126,17 @@ def test_the_team_scores_pasted_answers_and_nothing_typed_is_lost(request, who, 
     with django_assert_max_num_queries(30):
         page = posted(client, own, instruction="6 + 6?", reference="12", answers="<SOLUTION>12</SOLUTION>\n---\n13")
     text = page.content.decode()
-    assert [line.result.correct for line, *_ in page.context["lines"]] == [True, False]
+    assert [each.line.result.correct for each in page.context["lines"]] == [True, False]
     assert "6 + 6?" in text and "bench-histogram" in text
     assert ("should score" in text) == (who != "viewer_client")
+
+
+def test_many_answers_ask_the_database_no_more_than_one(owner_client, own, django_assert_num_queries):
+    with CaptureQueriesContext(connection) as one:
+        posted(owner_client, own, reference="12", answers="12")
+    with django_assert_num_queries(len(one)):
+        page = posted(owner_client, own, reference="12", answers="\n---\n".join(["12"] * 60))
+    assert len(page.context["lines"]) == 60
 
 
 def test_an_outsider_can_not_score_with_a_teams_preset(outsider_client, own):

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Team
 from datasets_app.models import Dataset, DatasetVersion, Source
+from training import kept_answers, outcomes
 from training.choices import ACTIVE, Kind, Status
 from training.models import Event, Session
 from training.schema import SessionConfig
@@ -18,6 +19,7 @@ from training.schema import SessionConfig
 MODE = "No GPU detected - running in CPU mode"
 PARTS = {"correct": 1.0, "format": 0.5, "brevity": 0.2}
 GENERATIONS = 8
+QUESTIONS = 24
 
 
 def make_dataset_version(team: Team, name: str = "Chain sums") -> DatasetVersion:
@@ -96,7 +98,9 @@ class History:
         return row
 
     def save(self, **row: Any) -> Session:
-        Event.objects.bulk_create(self.rows, batch_size=500)
+        stored = Event.objects.bulk_create(map(kept_answers.brief_event, self.rows), batch_size=500)
+        outcomes.store(self.session.pk, self.rows)
+        kept_answers.store(self.session.pk, zip((row.pk for row in stored), self.rows, strict=True))
         self.rows = []
         for name, value in {**row, "last_seq": self.seq}.items():
             setattr(self.session, name, value)
@@ -168,6 +172,10 @@ class History:
 
     def rollouts(self, step: int, steps: int, groups: int = 2, text: str | None = None) -> Event:
         found = [make_group(step, steps, self.random, text) for _ in range(groups)]
+        for place, group in enumerate(found):
+            asked = (step * groups + place) % QUESTIONS
+            kind = "mixed" if len({c["total"] for c in group["completions"]}) > 1 else "wrong"
+            group |= {"row": asked, "epoch": (step * groups + place) // QUESTIONS, "kind": kind}
         return self.add(Kind.ROLLOUTS, Status.TRAINING, step, groups=found)
 
     def evaluate(self, label: str, phase: str, accuracy: float, questions: int = 96, done: int | None = None) -> None:

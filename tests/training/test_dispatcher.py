@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from django.db import OperationalError
 
-from jobs import dispatcher, leases
+from jobs import children, dispatcher, leases
 from training import lifecycle, tasks
 from training.models import Session
 
@@ -14,6 +14,7 @@ from training.models import Session
 def nothing_rung(monkeypatch):
     monkeypatch.setattr(tasks, "_rung", {})
     monkeypatch.setattr(dispatcher, "looks", [tasks.look_after_sessions])
+    monkeypatch.setattr(dispatcher, "leavings", [])
 
 
 @pytest.fixture
@@ -115,7 +116,9 @@ def test_a_lease_shorter_than_two_pauses_is_still_taken_back(monkeypatch, settin
             clock.now += seconds + 0.1
 
     monkeypatch.setattr(dispatcher, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    monkeypatch.setattr(dispatcher, "children", SimpleNamespace(closing=Closing()))
+    monkeypatch.setattr(
+        dispatcher, "children", SimpleNamespace(closing=Closing(), unfinished_work=children.unfinished_work)
+    )
     monkeypatch.setattr(dispatcher, "close_old_connections", lambda: None)
     monkeypatch.setattr(dispatcher, "looks", [lambda: seen.append(leases.in_grace())])
     monkeypatch.setattr(leases, "_grace_until", 0.0)

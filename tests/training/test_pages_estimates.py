@@ -1,4 +1,12 @@
+from pathlib import Path
+
+from django.conf import settings
+from django.urls import reverse
+
+from tests.exports import tiny
+from training import base_models, lifecycle
 from training.estimates import adapter_parameters, cost, plan, steps, warmup_steps
+from training.models import CatalogueModel
 from training.schema import SessionConfig
 
 
@@ -48,7 +56,8 @@ def test_a_longer_run_of_a_larger_model_costs_more():
     larger = cost(small, plan(small, 100, 0), 1_700_000_000, 8, False)
     assert first.seconds < longer.seconds
     assert first.seconds < larger.seconds
-    assert first.memory < larger.memory
+    # The memory of a model that is not here is not guessed.
+    assert first.memory is larger.memory is None
     assert first.disk < larger.disk
 
 
@@ -65,3 +74,21 @@ def test_of_an_unknown_model_nothing_is_claimed():
 
 def test_an_adapter_of_a_7b_model_has_some_40_million_weights():
     assert 30e6 < adapter_parameters(7_000_000_000, 16) < 60e6
+
+
+def test_the_right_column_tells_what_the_memory_of_a_local_model_is_made_of(owner_client, draft):
+    folder = Path(settings.MODELS_DIR) / "tiny"
+    if not folder.exists():
+        folder.mkdir()
+        tiny.model(folder)
+    lifecycle.save_draft(draft, {**draft.config, "model": {"name": "local/tiny"}})
+    page = owner_client.get(reverse("training:setup", args=[draft.pk, "model"])).content.decode()
+    assert "What the memory is made of" in page and "Python and its libraries" in page and "Together" in page
+
+
+def test_the_memory_of_a_hub_model_is_unknown_until_it_is_fetched(owner_client, draft, monkeypatch):
+    hub_id = CatalogueModel.objects.exclude(hub_id__startswith="local/").values_list("hub_id", flat=True)[0]
+    monkeypatch.setattr(base_models, "problem", lambda name: None)
+    lifecycle.save_draft(draft, {**draft.config, "model": {"name": hub_id}})
+    page = owner_client.get(reverse("training:setup", args=[draft.pk, "model"])).content.decode()
+    assert "unknown until the model is fetched" in page and "What the memory is made of" not in page

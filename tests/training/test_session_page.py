@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.training.factories import History, make_config, make_dataset_version, make_events, make_session
-from training import annotations, session_views
+from training import annotations, session_views, slots
 from training.charts import PART_COLOURS, TILES, charts, part_colours
 from training.choices import Kind, Status
 from training.glossary import GLOSSARY
@@ -131,10 +131,11 @@ def test_a_stopped_session_says_from_where_it_goes_on(owner_client: Client, team
 
 
 def test_a_waiting_session_says_how_many_run_first(owner_client: Client, team) -> None:
+    slots.beat()
     for _ in range(2):
         make_session(team, Status.QUEUED)
-    session = make_session(team, Status.QUEUED)
-    assert "2 sessions will run first" in owner_client.get(url("session", session)).content.decode()
+    session = make_session(team, Status.QUEUED, rank=1)
+    assert "2 sessions are before it on the only device" in owner_client.get(url("session", session)).content.decode()
 
 
 def test_a_session_that_lost_its_worker_says_why_it_waits_and_from_where_it_goes_on(owner_client: Client, team) -> None:

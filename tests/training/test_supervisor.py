@@ -266,7 +266,7 @@ def test_a_stopped_session_goes_on_and_counts_every_step_once(supervise, queued,
     thread = in_background(queued)
     wait_for(lambda: len(recorded(queued)) >= 2, what="the second step")
     lifecycle.request_stop(queued, owner)
-    thread.join(5)
+    thread.join(30)
     monkeypatch.setenv("FAKE_SECONDS", "0.01")
     queued.refresh_from_db()
     assert lifecycle.resume(queued, owner)

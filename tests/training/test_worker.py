@@ -2,11 +2,14 @@
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
+from django.db import connection
 
 from jobs import leases
+from tests.pausing import pause
 from tests.training.conftest import recorded, status_of, trainer_pid, wait_for
 from tests.training.fake_engine import reward_at
 from training import lifecycle
@@ -73,7 +76,7 @@ def test_a_paused_worker_writes_nothing_after_another_took_its_session(start_wor
     worker = start_worker()
     wait_for(lambda: is_training(long_session), what="training")
     old_trainer = trainer_pid(long_session)
-    worker.send_signal(signal.SIGSTOP)
+    pause([worker.pid], Path(connection.settings_dict["NAME"]))
     wait_for(lambda: lifecycle.reap() == [long_session.pk], 10, "the end of the lease")
     wait_for(lambda: is_gone(old_trainer), 5, "the end of the old trainer")
 

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SERVED = {"llama", "qwen2", "qwen3", "mistral"}
+from training.fallbacks import SERVED
+
 STATIC_ROPE = {"default", "linear", "llama3", "yarn"}
 
 

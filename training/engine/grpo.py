@@ -24,6 +24,7 @@ from training.engine.logprobs import can_share_prompts, shared_prompt_logps
 from training.engine.problems import EngineError, Stopper, never
 from training.engine.prompting import Row, encode, prompt_text
 from training.engine.scoring import score_all
+from training.engine.signal import NEARLY, Answer, counts, kind_of
 from training.engine.trainers import Journal, SafeCheckpoints, common_options, schedule
 from training.engine.unjudged import Unjudged, most_frequent
 from training.schema import SessionConfig
@@ -32,9 +33,9 @@ from training.schema import SessionConfig
 # eight times 0.2 has a deviation of 1e-8, which TRL takes for a signal: a small advantage, a pass that could have been
 # saved, and a group without signal that is not counted as one.
 REWARD_STEP = 2.0**-16
-# A rollouts event must fit into a web socket's frame with room to spare.
-TEXT_BUDGET = 300_000
-LONGEST_TEXT = 8_000
+# Characters of a step's answers that are recorded, and of one of them: whole texts, but for absurd ones.
+TEXT_BUDGET = 16_000_000
+LONGEST_TEXT = 400_000
 
 
 def grpo_options(config: SessionConfig, folder: Path, half: bool, cuda: bool) -> dict[str, Any]:
@@ -263,14 +264,19 @@ class Trainer(SafeCheckpoints, GRPOTrainer):
         advantages = output["advantages"].tolist()
         size = self.num_generations
         groups = []
+        kinds = self.count_groups(answers, advantages)
+        epoch = int((self.state.epoch or 0.0) + NEARLY)
         for start in range(0, len(texts), size):
             question = self.judge.questions[numbers[start]]
             members = range(start, start + size)
             completions = [
-                self.told(texts[i][:limit], answers[i], self.judge.results[i], advantages[i]) for i in members
+                self.told(texts[i], limit, answers[i], self.judge.results[i], advantages[i]) for i in members
             ]
             groups.append(
                 {
+                    "row": question.row.row,
+                    "epoch": epoch,
+                    "kind": kinds[start // size],
                     "question": question.row.instruction[:limit],
                     "prompt": question.prompt[:limit],
                     "reference": question.row.reference[:limit],
@@ -279,21 +285,39 @@ class Trainer(SafeCheckpoints, GRPOTrainer):
             )
         self.journal.event("rollouts", {"groups": groups}, self.state.global_step + 1)
 
+    def count_groups(self, answers: list[list[int]], advantages: list[float]) -> list[str]:
+        """The kind of each."""
+        told = [
+            Answer(result, advantage, len(ids), self.is_cut_off(ids))
+            for result, advantage, ids in zip(self.judge.results, advantages, answers, strict=True)
+        ]
+        groups = [told[start : start + self.num_generations] for start in range(0, len(told), self.num_generations)]
+        # A step may answer in several rounds.
+        best = self.judge.composition.best_total
+        for name, value in counts(groups, best).items():
+            self.measured[name] = (self.measured.get(name) or 0.0) + value
+        return [kind_of(group, best) for group in groups]
+
+    def is_cut_off(self, ids: list[int]) -> bool:
+        return not ids or ids[-1] not in self.eos_token_ids
+
     def unmasked(self, output: dict[str, Any]) -> Tensor:
         """The completion mask also of answers that are masked because they were cut off."""
         if not self.mask_truncated_completions:
             return torch.as_tensor(output["completion_mask"])
         return torch.as_tensor(output["completion_ids"] != self._tokenizer.pad_token_id)
 
-    def told(self, text: str, ids: list[int], result: Result, advantage: float) -> dict[str, Any]:
+    def told(self, text: str, limit: int, ids: list[int], result: Result, advantage: float) -> dict[str, Any]:
         return {
-            "text": text,
+            "text": text[:limit],
+            **({"characters": len(text)} if len(text) > limit else {}),
+            **({"gate": result.gate} if result.gate else {}),
             "parts": result.parts,
             "errors": result.errors,
             "total": result.total,
             "advantage": None if result.total is None else advantage,
             "length": len(ids),
-            "cut_off": not ids or ids[-1] not in self.eos_token_ids,
+            "cut_off": self.is_cut_off(ids),
         }
 
     # The training pass

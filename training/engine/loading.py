@@ -59,8 +59,11 @@ def computes_in_bf16() -> bool:
 
     if cuda_available():
         return torch.cuda.is_bf16_supported()
-    flags = cpu_flags()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return cpu_computes_in_bf16()
+
+
+def cpu_computes_in_bf16() -> bool:
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(cpu_flags())
 
 
 def cpu_flags() -> set[str]:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rewards.composition import Composition
 from training import fallbacks
-from training.engine import beats, checkpoints, files, loading
+from training.engine import beats, checkpoints, environment, files, loading, model_files
 from training.engine.problems import EngineError, Stopper, StopRequested, explained
 from training.events import Emit
-from training.schema import SessionConfig
+from training.schema import Problem, SessionConfig
 
 if TYPE_CHECKING:
     from training.engine.grpo import Question
@@ -111,13 +111,35 @@ class Run:
     def start(self) -> None:
         lines = loading.mode_lines(self.config)
         self.journal.enter("starting", "Loading the model", mode=lines[0])
-        notices = [notice.message for notice in fallbacks.notices(self.config, loading.cuda_available())]
-        for line in [*lines, *notices]:
+        notices = fallbacks.notices(self.config, loading.cuda_available())
+        for line in [*lines, *(notice.message for notice in notices)]:
             self.journal.log(line)
         self.model, self.tokenizer = loading.load_model(self.spec.model_path, self.config)
+        self.record(notices)
         self.train_questions = self.usable(self.spec.train_rows, self.config.training.max_new_tokens, "training")
         self.model = loading.add_adapter(self.model, self.config)
         self.stopper.check()
+
+    def record(self, notices: Sequence[Problem]) -> None:
+        """What this attempt runs with, for the session's manifest."""
+        found = environment.describe()
+        training = self.config.training
+        self.journal.log(
+            environment.sentence(found),
+            environment=found,
+            model=self.model_facts(),
+            fallbacks=[{"field": notice.field, "message": notice.message} for notice in notices],
+            passes={name: getattr(training, name) for name in ("batch_size", "gradient_accumulation_steps")},
+        )
+
+    def model_facts(self) -> dict[str, Any]:
+        folder = model_files.folder_of(self.spec.model_path, self.config.model.revision)
+        if folder is None:
+            return {}
+        return {
+            "commit": model_files.commit_of(folder),
+            "fingerprint": model_files.fingerprint(folder, self.stopper.check),
+        }
 
     def usable(self, rows: Sequence[Row], new_tokens: int, name: str) -> list[Question]:
         from training.engine.grpo import fitting

@@ -22,7 +22,11 @@ class Event(models.Model):
     class Meta:
         ordering = ["seq"]
         constraints = [models.UniqueConstraint(fields=["session", "seq"], name="one_event_per_seq")]
-        indexes = [models.Index(fields=["session", "kind", "seq"], name="event_by_kind")]
+        indexes = [
+            models.Index(fields=["session", "kind", "seq"], name="event_by_kind"),
+            # Steps with stored answers are listed from it alone: the rows behind it hold their texts.
+            models.Index(fields=["session", "kind", "superseded", "step"], name="event_by_step"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.session_id} {self.seq} {self.kind}"

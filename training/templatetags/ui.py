@@ -15,8 +15,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from jobs.choices import JobStatus
+from training import keeping
 from training.choices import Status
 from training.glossary import GLOSSARY
+from training.models import Session
 
 register = template.Library()
 
@@ -130,6 +132,12 @@ def size_in_bytes(count: Any) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError("unreachable")
+
+
+@register.filter
+def files_size(session: Session) -> str:
+    """What deleting the session frees."""
+    return size_in_bytes(keeping.bytes_on_disk(session))
 
 
 @register.filter
@@ -276,6 +284,11 @@ def spark_path(points: list[tuple[int, float]], width: int, height: int, margin:
         for x, v in points
     ]
     return "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+
+
+@register.filter
+def words(text: str | None) -> list[str]:
+    return (text or "").split()
 
 
 @register.filter

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import Q
 
 from accounts.models import Team
 from accounts.teams import DEFAULT_TEAM
-from jobs import leases
 from training import lifecycle
 from training.choices import RESUMABLE, Status
 from training.management.sessions import find_session
@@ -57,6 +55,8 @@ class Command(BaseCommand):
             number = self._claim(session, options["override_reward"])
         except NotReady as error:
             raise CommandError("\n".join(f"{p.field}: {p.message}" for p in error.problems)) from None
+        except lifecycle.DevicesTaken as error:
+            raise CommandError(str(error)) from None
         self._run(session, number)
 
     def _from_file(self, file: Path, options: dict[str, Any]) -> Session:
@@ -118,7 +118,7 @@ class Command(BaseCommand):
     def _claim(self, session: Session, reward_override: str) -> int:
         if session.status == Status.DRAFT:
             return lifecycle.start_here(session, reward_override)
-        attempt = claim(session, *RESUMABLE)
+        attempt = lifecycle.claim_here(session, *RESUMABLE)
         if attempt is None:
             raise CommandError(f"{session} is {session.get_status_display().lower()}: it can't be trained from here.")
         return attempt
@@ -132,9 +132,16 @@ class Command(BaseCommand):
         while attempt is not None:
             Supervision(session.pk, attempt, on_tick=progress).run()
             # A trainer that crashed left the session waiting for its next attempt.
-            attempt = claim(session, Status.QUEUED)
+            attempt = self._next_attempt(session)
         progress(session)
         self._report(session)
+
+    def _next_attempt(self, session: Session) -> int | None:
+        try:
+            return lifecycle.claim_here(session, Status.QUEUED)
+        except lifecycle.DevicesTaken:
+            self.stderr.write("Another session took the GPU: this one waits in the queue for a worker.")
+            return None
 
     def _report(self, session: Session) -> None:
         from training.trainer import outcome_of
@@ -145,12 +152,6 @@ class Command(BaseCommand):
         outcome = outcome_of(session)
         result = {"session_id": str(session.pk), "adapter": outcome.get("adapter"), "scores": outcome.get("scores", {})}
         self.stdout.write(json.dumps(result))
-
-
-def claim(session: Session, *statuses: str) -> int | None:
-    # A request that stopped an earlier attempt must not stop this one.
-    when = Q(status__in=statuses)
-    return leases.claim(Session, session.pk, when, status=Status.STARTING, phase="", stop_requested_at=None)
 
 
 class Progress:

@@ -1,0 +1,52 @@
+"""One worker process of several that share a queue: it claims what waits, holds it for a moment, and ends it.
+
+For `manage.py shell`. Waits for a line on standard input, then writes {"claims": [[session, device, slot]], "shared":
+how often it saw somebody else on its slot}. With "unlocked" as that line nothing but the constraint keeps slots apart.
+"""
+
+import contextlib
+import json
+import random
+import sys
+import time
+
+from jobs import leases
+from training import lifecycle, slots
+from training.choices import RUNNING, Status
+from training.models import Session
+
+
+def main():
+    slots.beat()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip() == "unlocked":
+        lifecycle._one_claim_at_a_time = lambda: None
+        lifecycle.transaction = ContextlessTransaction()
+    claims, shared = [], 0
+    while Session.objects.filter(status=Status.QUEUED).exists():
+        for pk in lifecycle.waiting()[:4]:
+            if attempt := lifecycle.claim(pk):
+                claim, others = hold(pk)
+                claims.append(claim)
+                shared += others
+                # Some are held over the next claims, as by a worker of several devices.
+                if random.random() < 0.7:
+                    leases.release(Session, pk, attempt, status=Status.COMPLETED)
+        Session.objects.filter(status__in=RUNNING, worker=leases.identity()).update(status=Status.COMPLETED, worker="")
+    sys.stdout.write(json.dumps({"claims": claims, "shared": shared}) + "\n")
+
+
+def hold(pk):
+    session = Session.objects.get(pk=pk)
+    time.sleep(0.005)
+    on_slot = Session.objects.filter(status__in=RUNNING, device=session.device, slot=session.slot)
+    return [str(pk), session.device, session.slot], on_slot.exclude(pk=pk).count()
+
+
+class ContextlessTransaction:
+    """Every statement commits by itself: the look for a free slot and the claim overlap with those of others."""
+
+    @staticmethod
+    def atomic():
+        return contextlib.nullcontext()

@@ -1,0 +1,162 @@
+"""For everybody who waits: at which place, why, and until when. From a fixed number of queries, however many wait."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from uuid import UUID
+
+from django.utils import timezone
+
+from training import lifecycle, queue, slots
+from training.choices import RUNNING, Status
+from training.models import QueuePause, Session, Worker
+from training.queue import Ticket
+from training.templatetags.ui import size_in_bytes
+
+
+@dataclass(frozen=True)
+class Place:
+    """`starts` is None while nobody can tell; `until` then says what it depends on."""
+
+    number: int
+    reason: str
+    starts: datetime | None = None
+    until: str = ""
+
+    @property
+    def expected(self) -> str:
+        if self.starts is None:
+            return f"Start unknown until {self.until}." if self.until else ""
+        return f"Starts about {clock(self.starts)}."
+
+
+class Forecast:
+    """Everything is read when it is first asked for, and once."""
+
+    def __init__(self) -> None:
+        self.now = timezone.now()
+
+    @cached_property
+    def tickets(self) -> list[Ticket]:
+        return queue.tickets()
+
+    @cached_property
+    def workers(self) -> list[Worker]:
+        return slots.living()
+
+    @cached_property
+    def running(self) -> list[Session]:
+        found = Session.objects.filter(status__in=RUNNING).select_related("team", "created_by")
+        return list(found.order_by("started_at", "pk"))
+
+    @cached_property
+    def pauses(self) -> dict[int | None, QueuePause]:
+        return {pause.team_id: pause for pause in QueuePause.objects.select_related("by", "team")}
+
+    @cached_property
+    def slots(self) -> list[slots.Slot]:
+        offers = slots.offered_by(self.workers)
+        return [slots.Slot(key, number) for key, offer in offers.items() for number in range(offer["slots"])]
+
+    @cached_property
+    def free(self) -> int:
+        taken = {(session.device, session.slot) for session in self.running}
+        return sum((slot.device, slot.number) not in taken for slot in self.slots)
+
+    @cached_property
+    def places(self) -> dict[UUID, Place]:
+        found, ahead = {}, 0
+        ends = self._ends()
+        lengths = self._lengths()
+        for number, ticket in enumerate(self.tickets, 1):
+            held = self._held_back(ticket)
+            if held:
+                found[ticket.pk] = Place(number, held[0], until=held[1])
+                continue
+            starts = heapq.heappop(ends) if ends else None
+            # A slot whose end nobody knows is never the next to be free.
+            known = starts is not None and lengths.get(ticket.pk) is not None
+            if starts is not None and known:
+                heapq.heappush(ends, max(starts, self.now) + timedelta(seconds=lengths[ticket.pk] or 0))
+            reason = self._reason(ticket, ahead)
+            found[ticket.pk] = Place(
+                number, reason, starts, "" if starts else "a running session tells how long it takes"
+            )
+            ahead += 1
+        return found
+
+    def _ends(self) -> list[datetime]:
+        """When each slot is free, of those of which it is known, the first of them in front."""
+        taken = {(session.device, session.slot): session for session in self.running}
+        ends = [self._end(taken.get((slot.device, slot.number))) for slot in self.slots]
+        known = [end for end in ends if end is not None]
+        heapq.heapify(known)
+        return known
+
+    def _end(self, session: Session | None) -> datetime | None:
+        if session is None:
+            return self.now
+        left = session.seconds_left if session.seconds_left is not None else left_of(session)
+        return None if left is None else self.now + timedelta(seconds=left)
+
+    def _lengths(self) -> dict[UUID, float | None]:
+        rows = Session.objects.filter(status=Status.QUEUED)
+        return {session.pk: left_of(session) for session in rows.only("expected_seconds", "step", "total_steps")}
+
+    def _held_back(self, ticket: Ticket) -> tuple[str, str] | None:
+        """(why, until what) nothing but its turn could let it begin."""
+        pause = self.pauses.get(None) or self.pauses.get(ticket.team)
+        if pause:
+            return told(pause), "the queue goes on"
+        if ticket.phase == lifecycle.NO_SPACE and (missing := lifecycle.missing_space(ticket.pk)):
+            return f"The disk is full: it goes on when {size_in_bytes(missing)} more are free.", "there is space"
+        if not self.workers:
+            return "No worker is running: start one with make run.", "a worker runs"
+        return None
+
+    def _reason(self, ticket: Ticket, ahead: int) -> str:
+        again = "Waits to go on from its last checkpoint. " if ticket.goes_on else ""
+        if ahead < self.free:
+            return f"{again}Next: a worker takes it in a moment."
+        count = len({slot.device for slot in self.slots})
+        devices = "the only device" if count == 1 else f"the {count} devices"
+        if not ahead:
+            busy = "the only device is" if count == 1 else f"all {count} devices are"
+            return f"{again}Next: {busy} busy."
+        return f"{again}{ahead} session{' is' if ahead == 1 else 's are'} before it on {devices}."
+
+
+def left_of(session: Session) -> float | None:
+    """What was estimated at its start, less what is done."""
+    if session.expected_seconds is None:
+        return None
+    return session.expected_seconds * (1 - min(session.progress, 1.0))
+
+
+def clock(moment: datetime) -> str:
+    """With the day, if that is not today."""
+    local = timezone.localtime(moment)
+    return f"{local:%H:%M}" if local.date() == timezone.localdate() else f"{local:%d %b, %H:%M}"
+
+
+def told(pause: QueuePause) -> str:
+    whose = f"The queue of {pause.team} is" if pause.team else "The queue is"
+    by = f" by {pause.by}" if pause.by else ""
+    return f"{whose} paused{by} since {clock(pause.at)}{f': {pause.reason}' if pause.reason else ''}."
+
+
+def place_of(session: Session) -> Place | None:
+    """None if it does not wait."""
+    return Forecast().places.get(session.pk) if session.status == Status.QUEUED else None
+
+
+def positions(sessions: Iterable[UUID]) -> dict[UUID, int]:
+    """Places alone, with fewer queries: for lists."""
+    wanted = set(sessions)
+    return {
+        ticket.pk: number for number, ticket in enumerate(queue.tickets() if wanted else (), 1) if ticket.pk in wanted
+    }
