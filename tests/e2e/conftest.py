@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.e2e.app import App
 from tests.exports import tiny
@@ -17,6 +17,9 @@ FLAGS = [
     "--disable-sync",
 ]
 PASSWORD = "correct horse battery"
+# Two processes with browsers, servers and trainings of their own share a small machine.
+WAIT_MS = 30_000
+expect.set_options(timeout=WAIT_MS)
 
 
 def chromium() -> str | None:
@@ -49,7 +52,7 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         opened = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened.set_default_timeout(20_000)
+        opened.set_default_timeout(WAIT_MS)
         yield opened
         browser.close()
 

@@ -53,7 +53,7 @@ def test_the_order_is_changed_in_place_and_a_pause_made_elsewhere_appears(app: A
     why = page.get_by_label("Why Default team waits")
     why.fill("half a senten")
     app.manage("queue", "pause", "--reason", "a new disk")
-    expect(page.get_by_text(": a new disk.").first).to_be_visible(timeout=15_000)
+    expect(page.get_by_text(": a new disk.").first).to_be_visible()
     expect(why).to_have_value("half a senten")
 
     page.get_by_role("button", name="Take Sums out of the queue").click()

@@ -2,6 +2,7 @@
 
 For `manage.py shell`. Waits for a line on standard input, then writes {"claims": [[session, device, slot]], "shared":
 how often it saw somebody else on its slot}. With "unlocked" as that line nothing but the constraint keeps slots apart.
+The first session is held until as many devices are at work as there are workers: none is done before all have begun.
 """
 
 import contextlib
@@ -14,6 +15,9 @@ from jobs import leases
 from training import lifecycle, slots
 from training.choices import RUNNING, Status
 from training.models import Session
+
+WORKERS = 4
+PATIENCE_SECONDS = 60
 
 
 def main():
@@ -28,6 +32,8 @@ def main():
         for pk in lifecycle.waiting()[:4]:
             if attempt := lifecycle.claim(pk):
                 claim, others = hold(pk)
+                if not claims:
+                    wait_for_the_others()
                 claims.append(claim)
                 shared += others
                 # Some are held over the next claims, as by a worker of several devices.
@@ -42,6 +48,13 @@ def hold(pk):
     time.sleep(0.005)
     on_slot = Session.objects.filter(status__in=RUNNING, device=session.device, slot=session.slot)
     return [str(pk), session.device, session.slot], on_slot.exclude(pk=pk).count()
+
+
+def wait_for_the_others():
+    end = time.monotonic() + PATIENCE_SECONDS
+    devices = Session.objects.exclude(device="").values("device").distinct()
+    while devices.count() < WORKERS and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 class ContextlessTransaction:
