@@ -248,7 +248,7 @@ def boards(session: Session, drawn: list[Chart]) -> list[ChartBoard]:
         ChartBoard(phase, title, [chart for chart in drawn if chart.phase == phase and chart.tab == "overview"])
         for phase, title in ((Status.TRAINING.value, "GRPO"), (Status.PRETRAINING.value, "SFT warm-up"))
     ]
-    warming_up = newest(session, Kind.METRICS, phase=Status.PRETRAINING) and not series.metric_events(session).exists()
+    warming_up = not series.metric_events(session).exists() and newest(session, Kind.METRICS, phase=Status.PRETRAINING)
     return [board for board in (found[::-1] if warming_up else found) if board.charts]
 
 

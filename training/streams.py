@@ -26,6 +26,10 @@ BLOCK_ROWS = 1000
 BUCKETS_OF_BLOCK = 4
 # A range that touches no more blocks than this is read row by row, and so drawn in full detail.
 BLOCKS_READ_IN_FULL = 3
+# A chart of 30 lines has room for 14 buckets: from this many blocks on, one bucket of each is enough.
+SUMMARIES_FROM = 16
+# A block of fewer rows has nothing to gain from a summary.
+ROWS_OF_SUMMARY = 64
 READ_AT_ONCE = 2000
 NOT_MEASURED = False
 
@@ -96,7 +100,7 @@ class Range:
 
 def rows_within(stream: Stream, within: Range) -> tuple[Iterable[Row], int]:
     """The rows to draw a range from, and how many more those of blocks stand for."""
-    blocks = list(stream.blocks.defer("data"))
+    blocks = list(stream.blocks.defer("data", "summary"))
     touched = [block for block in blocks if within.touches(block)]
     # Nothing of the range is before the first block that touches it, nor behind the last one but for the newest rows.
     after = touched[0].first_seq - 1 if touched else max((block.last_seq for block in blocks), default=0)
@@ -104,7 +108,8 @@ def rows_within(stream: Stream, within: Range) -> tuple[Iterable[Row], int]:
     whole = [block for block in touched if within.holds(block)] if len(touched) > BLOCKS_READ_IN_FULL else []
     if not whole:
         return plain_rows(stream, after, until, within), 0
-    kept = list(stream.blocks.filter(pk__in=[block.pk for block in whole]).values_list("row_count", "data"))
+    form = "summary" if len(whole) >= SUMMARIES_FROM else "data"
+    kept = list(stream.blocks.filter(pk__in=[block.pk for block in whole]).values_list("row_count", form))
     rows = chain(
         plain_rows(stream, after, whole[0].first_seq - 1, within),
         (row for _, data in kept for row in unpacked(data)),
@@ -145,6 +150,7 @@ def close_blocks_of(stream: Stream) -> int:
 def block_of(stream: Stream, numbered: Sequence[tuple[int, Row]]) -> SeriesBlock:
     merged = by_place(row for _, row in numbered)
     axis = sorted(merged)
+    data, summary = packed(axis, merged)
     return SeriesBlock(
         session_id=stream.session_id,
         kind=stream.kind,
@@ -154,17 +160,24 @@ def block_of(stream: Stream, numbered: Sequence[tuple[int, Row]]) -> SeriesBlock
         first_place=axis[0],
         last_place=axis[-1],
         row_count=len(axis),
-        data=packed(axis, merged),
+        data=data,
+        summary=summary,
     )
 
 
-def packed(axis: Sequence[float], merged: dict[float, dict[str, Any]]) -> dict[str, Any]:
+def packed(axis: Sequence[float], merged: dict[float, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a block keeps, and its summary."""
     keys = list(dict.fromkeys(key for data in merged.values() for key, value in data.items() if drawable(value)))
     columns = [[thinning.measured(merged[place], key) for place in axis] for key in keys]
     moving = [column for column in columns if not thinning.constant(column)]
-    kept = thinning.in_buckets(moving, len(axis), BUCKETS_OF_BLOCK)
-    rows = [[axis[place], *(merged[axis[place]].get(key, NOT_MEASURED) for key in keys)] for place in kept]
-    return {"keys": keys, "rows": rows}
+
+    def rows(buckets: int) -> dict[str, Any]:
+        kept = thinning.in_buckets(moving, len(axis), buckets)
+        found = [[axis[place], *(merged[axis[place]].get(key, NOT_MEASURED) for key in keys)] for place in kept]
+        return {"keys": keys, "rows": found}
+
+    data = rows(BUCKETS_OF_BLOCK)
+    return data, data if len(data["rows"]) <= ROWS_OF_SUMMARY else rows(1)
 
 
 def drawable(value: Any) -> bool:

@@ -17,12 +17,11 @@ CLAIMS = 3
 
 def measured(data: dict[str, Any], key: str) -> float | None:
     """None if `key` is not there or no number, NaN if it is there as null."""
-    if key not in data:
-        return None
-    value = data[key]
+    value = data.get(key, False)
     if value is None:
         return math.nan
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    # The types that JSON gives; a bool is none of them.
+    return value if type(value) in (float, int) else None
 
 
 def gaps(column: Column) -> list[int]:

@@ -20,6 +20,7 @@ ROWS = 40
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch) -> None:
     monkeypatch.setattr(streams, "BLOCK_ROWS", ROWS)
+    monkeypatch.setattr(streams, "ROWS_OF_SUMMARY", 10)
 
 
 def make_run(team, steps: int = 1000, *, system: bool = False) -> Session:
@@ -66,6 +67,11 @@ def test_a_range_is_drawn_from_blocks_as_from_all_rows(team, first, last) -> Non
     for key in KEYS:
         if any(value is not None for value in rows.columns[key]):
             assert extremes(blocks.columns[key]) == extremes(rows.columns[key])
+
+
+def test_a_summary_has_fewer_rows(team) -> None:
+    for block in make_run(team, 400).series_blocks.all():
+        assert 2 < len(block.summary["rows"]) < len(block.data["rows"]) < ROWS
 
 
 def test_spikes_and_gaps_are_in_the_blocks(team) -> None:

@@ -20,6 +20,7 @@ class SeriesBlock(models.Model):
     last_place = models.FloatField()
     row_count = models.PositiveIntegerField(help_text="How many places of the axis it stands for.")
     data = models.JSONField(help_text='{"keys": [...], "rows": [[place, value, ...]]}; false is "not measured".')
+    summary = models.JSONField(help_text="As data, with fewer rows: for a range of many blocks.")
 
     class Meta:
         ordering = ["first_seq"]
