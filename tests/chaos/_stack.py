@@ -42,7 +42,7 @@ class Stack(App):
     def __init__(self, data: Path, **environment: str) -> None:
         given = {"DJANGO_SETTINGS_MODULE": "tests.chaos._settings", "LORACRAFT_LEASE_SECONDS": "2", **environment}
         super().__init__(data, **given)
-        self.manage("migrate", "--noinput")
+        self.migrate()
 
     def queue(self, count: int, steps: int, save_every: int = 10) -> list[str]:
         command = [sys.executable, "-m", "tests.chaos._prepare", str(count), str(steps), str(save_every)]

@@ -1,7 +1,9 @@
 """The real app for a test: Daphne and the Huey consumer, on a free port and with a data folder of their own."""
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -40,6 +42,16 @@ def static_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="loracraft-static-")
 
 
+@cache
+def prepared(password: str) -> Path:
+    """A database with all tables, and with a password the user charlie. One for each test process, to be copied."""
+    folder = tempfile.TemporaryDirectory(prefix="loracraft-database-")
+    atexit.register(folder.cleanup)
+    app = App(Path(folder.name), LORACRAFT_PASSWORD=password, DATABASE_URL="")
+    app.make_tables(password)
+    return app.database
+
+
 class App:
     def __init__(self, data: Path, **environment: str) -> None:
         self.data, self.port = data, free_port()
@@ -65,12 +77,27 @@ class App:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    @property
+    def database(self) -> Path:
+        return self.data / "db.sqlite3"
+
     def prepare(self) -> None:
         """Static files, tables, and the user charlie with LORACRAFT_PASSWORD."""
         if not os.listdir(self.env["LORACRAFT_STATIC"]):
             self.manage("collectstatic", "--noinput")
+        self.migrate(self.env["LORACRAFT_PASSWORD"])
+
+    def migrate(self, password: str = "") -> None:
+        """Tables, and with a password the user charlie."""
+        if self.env.get("DATABASE_URL"):
+            self.make_tables(password)
+        else:
+            shutil.copyfile(prepared(password), self.database)
+
+    def make_tables(self, password: str) -> None:
         self.manage("migrate", "--noinput")
-        self.manage("create_user", "charlie")
+        if password:
+            self.manage("create_user", "charlie")
 
     def start_web(self) -> None:
         self.start("web", [sys.executable, "-m", "daphne", "-p", str(self.port), "loracraft.asgi:application"])
@@ -115,7 +142,7 @@ class App:
             child.kill()
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(f"file:{self.data}/db.sqlite3?mode=ro", uri=True, timeout=20) as database:
+        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=20) as database:
             return database.execute(query, values).fetchall()
 
     def session_row(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def app(tmp_path: Path) -> App:
     app = App(tmp_path)
-    app.manage("migrate", "--noinput")
+    app.migrate()
     return app
 
 
