@@ -108,7 +108,7 @@ class Servers:
         if self.demo:
             self.start("demo", [*manage, "demo", "--url", self.url])
         else:
-            print("No account yet? Make one: .venv/bin/python manage.py createsuperuser", flush=True)
+            print("No account yet? Make one: .venv/bin/python manage.py create_user NAME --superuser", flush=True)
         return self.watch(until=lambda: False)
 
     @property

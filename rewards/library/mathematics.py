@@ -1,10 +1,7 @@
 from rewards.library.cases import case, full, part, preset, short
 
 CATEGORY = "Math & science"
-CLIPS = (
-    "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May."
-    " How many clips did she sell altogether?"
-)
+ROLLS = "A baker sold 48 rolls on Friday and half as many on Saturday. How many rolls did he sell on both days?"
 SUM = "What is 12 + 7?"
 FALL = "A stone falls for 2.0 s. How far does it fall? Use g = 9.81 m/s² and give the answer in metres."
 FELL = "s = g·t²/2 = 9.81 · 4 / 2 = 19.62."
@@ -18,20 +15,20 @@ PRESETS = [
         [part("answer", "math_answer", 2.0), part("format", "markers", 1.0)],
         [
             case(
-                CLIPS,
+                ROLLS,
                 "72",
                 (1, "right", full("48 / 2 = 24, and 48 + 24 = 72.", "72")),
-                (1, "right, written in another way", full("48 / 2 = 24, and 48 + 24 = 72.", "\\boxed{72.0} clips")),
+                (1, "right, written in another way", full("48 / 2 = 24, and 48 + 24 = 72.", "\\boxed{72.0} rolls")),
                 (2, "right, without markers", "48 / 2 = 24, and 48 + 24 = 72."),
                 (3, "wrong", full("48 + 48 = 96.", "96")),
                 (3, "negated", full("48 / 2 = 24, and 48 + 24 = 72.", "-72")),
                 (1, "right, corrected", full("48 / 2 = 24, and 48 + 24 = 72.", "96. No wait, 72.")),
                 (3, "list of all answers", full("It may be any of them.", "24, 48, 72, 96")),
-                (3, "two candidates", full("It may be any of them.", "72 clips or 96 clips")),
+                (3, "two candidates", full("It may be any of them.", "72 rolls or 96 rolls")),
                 (3, "taken back", full("48 / 2 = 24, and 48 + 24 = 72.", "72. No wait, 96.")),
                 (3, "right in the reasoning only", full("48 + 24 = 72.", "24")),
-                (3, "echo in the markers", full(CLIPS, CLIPS)),
-                (4, "echo of the question", CLIPS),
+                (3, "echo in the markers", full(ROLLS, ROLLS)),
+                (4, "echo of the question", ROLLS),
                 (4, "empty", ""),
             )
         ],

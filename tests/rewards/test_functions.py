@@ -115,7 +115,7 @@ class TestWhereTheAnswerIs:
 
 class TestMathAnswer:
     @pytest.mark.parametrize(
-        "reference", ["Natalia sold 48+24 = 72 clips.\n#### 72", "So \\boxed{72}", "$72", "72 clips"]
+        "reference", ["He sold 48+24 = 72 rolls.\n#### 72", "So \\boxed{72}", "$72", "72 rolls"]
     )
     def test_a_worked_reference_stands_for_its_answer(self, reference):
         assert value("math_answer", "<SOLUTION>72</SOLUTION>", reference) == 1
