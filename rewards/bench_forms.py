@@ -101,7 +101,12 @@ class AskForm(forms.Form):
     )
     max_new_tokens = forms.IntegerField(label="New tokens", initial=256, min_value=1, max_value=LONGEST_ANSWER)
     seed = forms.IntegerField(initial=0, min_value=0, max_value=2**31)
-    use_system_prompt = forms.BooleanField(label="System prompt of the training", required=False, initial=True)
+    use_system_prompt = forms.BooleanField(
+        label="With a system prompt",
+        help_text="That of its training; for a base model the default one.",
+        required=False,
+        initial=True,
+    )
     without_adapter = forms.BooleanField(label="Its base model, without the adapter", required=False)
 
     def __init__(self, user: AnyUser, *args: Any, **kwargs: Any) -> None:
