@@ -22,7 +22,7 @@ from rewards.exchange import Imported, ImportProblem, golden_of
 from rewards.forms import LONGEST_TEXT, MARKER_LABELS, CodeArea, Text, field_for, style
 from rewards.functions import custom
 from rewards.library.cases import MARKERS
-from rewards.models import RewardPreset
+from rewards.models import LONGEST_SLUG, RewardPreset
 from rewards.outside import SampleRow
 from rewards.registry import REGISTRY, Markers, RewardFunction, Sample
 
@@ -42,7 +42,7 @@ class HeadForm(forms.Form):
     name = forms.CharField(max_length=120, error_messages={"required": UNNAMED})
     slug = forms.CharField(
         label="Name in configs",
-        max_length=80,
+        max_length=LONGEST_SLUG,
         required=False,
         help_text="Lower case, digits and hyphens. Empty: made from the name.",
     )

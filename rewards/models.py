@@ -4,6 +4,9 @@ from django.db import models
 from accounts.models import TeamOwned
 from jobs.models import Job
 
+# The longest preset_name of a config.
+LONGEST_SLUG = 80
+
 __all__ = ["Examination", "PresetVersion", "RewardCheck", "RewardPreset"]
 
 
@@ -11,7 +14,7 @@ class RewardPreset(TeamOwned):
     """A weighted list of registered reward functions. Rows without a team are the shipped ones: not editable."""
 
     team = models.ForeignKey("accounts.Team", models.CASCADE, null=True, blank=True, related_name="+")  # type: ignore[assignment]
-    slug = models.SlugField(max_length=80, help_text="The name that configs use.")
+    slug = models.SlugField(max_length=LONGEST_SLUG, help_text="The name that configs use.")
     name = models.CharField(max_length=120)
     category = models.CharField(max_length=60)
     description = models.TextField(blank=True)

@@ -17,7 +17,7 @@ from accounts.access import get_or_404
 from accounts.models import AnyUser, Role, Team
 from rewards import differences
 from rewards.composition import Composition
-from rewards.models import PresetVersion, RewardPreset
+from rewards.models import LONGEST_SLUG, PresetVersion, RewardPreset
 from rewards.problems import messages
 
 
@@ -189,12 +189,12 @@ def copied_from(preset: RewardPreset) -> str:
 
 def free_slug(team: Team, wanted: str) -> str:
     """A copy never takes a shipped preset's name: it would silently replace it in the team's configs."""
-    wanted = slugify(wanted) or "reward"
+    wanted = slugify(wanted)[:LONGEST_SLUG].strip("-_") or "reward"
     taken = set(usable_by(team).values_list("slug", flat=True))
-    number = 2
-    slug = wanted
+    slug, number = wanted, 2
     while slug in taken:
-        slug, number = f"{wanted}-{number}", number + 1
+        ending = f"-{number}"
+        slug, number = wanted[: LONGEST_SLUG - len(ending)] + ending, number + 1
     return slug
 
 

@@ -150,7 +150,9 @@ def test_parts_by_seed_share_no_question(imported: Importer) -> None:
     assert report(imported(*sums(30), *sums(30)))["shared"]["count"] == 0
 
 
-LONG = "On Friday she sold {} rolls to people from the town and then half as many on Saturday, so how many rolls in all?"
+LONG = (
+    "On Friday she sold {} rolls to people from the town and then half as many on Saturday, so how many rolls in all?"
+)
 
 
 def test_near_copies_of_held_out_questions_are_shown_side_by_side(imported: Importer) -> None:

@@ -114,9 +114,7 @@ class TestWhereTheAnswerIs:
 
 
 class TestMathAnswer:
-    @pytest.mark.parametrize(
-        "reference", ["He sold 48+24 = 72 rolls.\n#### 72", "So \\boxed{72}", "$72", "72 rolls"]
-    )
+    @pytest.mark.parametrize("reference", ["He sold 48+24 = 72 rolls.\n#### 72", "So \\boxed{72}", "$72", "72 rolls"])
     def test_a_worked_reference_stands_for_its_answer(self, reference):
         assert value("math_answer", "<SOLUTION>72</SOLUTION>", reference) == 1
         assert value("math_answer", "<SOLUTION>71</SOLUTION>", reference) == 0

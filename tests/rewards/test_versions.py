@@ -75,6 +75,8 @@ class TestSaving:
     def test_a_slug_that_is_taken_is_not_given_twice(self, own, team, owner):
         assert presets.create(team, owner, name="Sums", definition=MATH).slug == "sums-2"
         assert presets.create(team, owner, name="Math", definition=MATH).slug == "math-2"
+        longest = [presets.create(team, owner, name="x" * 120, definition=MATH).slug for _ in range(2)]
+        assert longest == ["x" * 80, f"{'x' * 78}-2"]
         assert presets.create(team, owner, name="数学", definition=MATH).slug == "reward"
         assert "Your team already has" in presets.slug_problem(team, "sums")
         assert "The program already has" in presets.slug_problem(team, "math")
