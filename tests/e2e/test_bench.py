@@ -13,7 +13,7 @@ from tests.e2e.conftest import sign_in
 
 pytestmark = pytest.mark.e2e
 ANSWERS = ["<SOLUTION>81</SOLUTION>", "I think 18", "<SOLUTION>18</SOLUTION>", "none"]
-ANSWER_TIMEOUT = 90_000
+ANSWER_TIMEOUT = 240_000
 
 
 @pytest.fixture
