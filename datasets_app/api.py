@@ -24,7 +24,7 @@ from datasets_app import (
     tables,
     version_api,
 )
-from datasets_app.base_api import BIG_FILES, DatasetView, checked, finite, valid
+from datasets_app.base_api import BIG_FILES, DatasetView, checked, finite
 from datasets_app.dataset_api import as_json
 from datasets_app.limits import API_PREVIEW_ROWS, DIRECT_UPLOAD_BYTES, MIB, readable
 from datasets_app.models import Dataset
@@ -32,6 +32,7 @@ from datasets_app.page_views import newest
 from datasets_app.sources import is_id
 from datasets_app.upload_views import routes as upload_routes
 from datasets_app.uploads import Refused
+from loracraft.inputs import valid
 
 
 class DatasetUpload(DatasetView):

@@ -100,12 +100,6 @@ def checked(form: forms.BaseForm) -> dict[str, Any]:
     raise serializers.ValidationError(fields)
 
 
-def valid(serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    asked = serializer(data=data)
-    asked.is_valid(raise_exception=True)
-    return dict(asked.validated_data)
-
-
 def confirmed(request: Request) -> bool:
     return request.query_params.get("confirm", "").lower() in ("true", "1", "yes")
 

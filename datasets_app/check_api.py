@@ -13,9 +13,10 @@ from rest_framework.response import Response
 from accounts import access
 from accounts.models import Role
 from datasets_app import checks
-from datasets_app.base_api import ID, NUMBER, DatasetView, PageRequest, body, checked, paged, valid, version_or_404
+from datasets_app.base_api import ID, NUMBER, DatasetView, PageRequest, body, checked, paged, version_or_404
 from datasets_app.check_views import CheckForm
 from datasets_app.models import Check, DatasetVersion
+from loracraft.inputs import valid
 
 
 def as_json(check: Check, version: DatasetVersion) -> dict[str, Any]:

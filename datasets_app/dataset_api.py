@@ -13,9 +13,10 @@ from rest_framework.response import Response
 from accounts import access
 from accounts.models import Role
 from datasets_app import importing, views
-from datasets_app.base_api import ID, DatasetView, PageRequest, body, confirmed, paged, valid
+from datasets_app.base_api import ID, DatasetView, PageRequest, body, confirmed, paged
 from datasets_app.models import Dataset, DatasetVersion, Source
 from datasets_app.page_views import newest
+from loracraft.inputs import valid
 
 
 def as_json(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from rest_framework.response import Response
 from accounts import access
 from accounts.models import Role
 from datasets_app import prompt_templates, prompt_views
-from datasets_app.base_api import ID, DatasetView, PageRequest, body, checked, paged, valid
+from datasets_app.base_api import ID, DatasetView, PageRequest, body, checked, paged
 from datasets_app.models import PromptTemplate, TemplateType
 from datasets_app.prompt_forms import PromptTemplateForm
 from datasets_app.prompt_previews import Preview
+from loracraft.inputs import valid
 
 FIELDS = ("name", "template_type", "description", *prompt_templates.FIELDS)
 # The base model that a chat template of one's own is tried with.

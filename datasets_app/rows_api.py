@@ -14,12 +14,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from datasets_app import download_views, membership, searching, tables
-from datasets_app.base_api import ID, NUMBER, DatasetView, finite, valid, version_or_404
+from datasets_app.base_api import ID, NUMBER, DatasetView, finite, version_or_404
 from datasets_app.limits import API_PREVIEW_ROWS, PREVIEW_ROWS
 from datasets_app.models import DatasetVersion
 from datasets_app.problems import DatasetProblem
 from datasets_app.searching import Query
 from datasets_app.uploads import Refused
+from loracraft.inputs import valid
 
 
 class QueryRequest(serializers.Serializer[Any]):

@@ -16,13 +16,14 @@ from rest_framework.response import Response
 from accounts import access
 from accounts.models import Role
 from datasets_app import forms, generation, hub, importing, imports, public_sets, uploads
-from datasets_app.base_api import DatasetView, PageRequest, body, checked, finite, paged, valid
+from datasets_app.base_api import DatasetView, PageRequest, body, checked, finite, paged
 from datasets_app.dataset_api import as_json as dataset_json
 from datasets_app.limits import API_PREVIEW_ROWS, HUB_PREVIEW_ROWS, SPLIT_SEED
 from datasets_app.models import Import, Source
 from datasets_app.problems import DatasetProblem
 from datasets_app.upload_views import as_json as import_json
 from jobs.choices import JobStatus
+from loracraft.inputs import valid
 
 
 class ImportRequest(PageRequest):

@@ -14,9 +14,10 @@ from rest_framework.response import Response
 from accounts import access
 from accounts.models import Role
 from datasets_app import filters, forms, importing, mapping, splits, versions
-from datasets_app.base_api import ID, NUMBER, DatasetView, body, checked, confirmed, valid, version_or_404
+from datasets_app.base_api import ID, NUMBER, DatasetView, body, checked, confirmed, version_or_404
 from datasets_app.models import Dataset, DatasetVersion
 from datasets_app.upload_views import as_json as import_json
+from loracraft.inputs import valid
 
 MAPPING = ("instruction", "input", "response", "rule", "extra")
 SEEDED, BY_COLUMN = ("held_out", "validation", "seed"), ("column", *splits.PARTS)

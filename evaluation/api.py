@@ -17,6 +17,7 @@ from evaluation import trying
 from evaluation.compare_api import routes as compare_routes
 from evaluation.forms import MAX_TOKENS, TrialForm, defaults
 from evaluation.models import Trial
+from loracraft.inputs import valid
 from training import adapters
 from training.choices import Kind
 from training.models import Event, Session
@@ -56,9 +57,7 @@ def as_json(trial: Trial) -> dict[str, Any]:
 @api_view(["POST"])
 def test(request: Request) -> Response:
     """Answers a prompt with base and adapter: 200 with the answers, 202 with an id after `wait` seconds."""
-    form = TestModel(data=request.data)
-    form.is_valid(raise_exception=True)
-    wanted = dict(form.validated_data)
+    wanted = valid(TestModel, request.data)
     session = get_or_404(Session, request.user, _session_id(wanted["model_path"]), Role.MEMBER)
     wanted["max_new_tokens"] = wanted.pop("max_tokens", defaults(session)["max_new_tokens"])
     checked = TrialForm({**defaults(session), **{n: v for n, v in wanted.items() if n in TrialForm.base_fields}})

@@ -14,6 +14,7 @@ from exports import building, views
 from exports.models import Export
 from exports.problems import ExportProblem
 from jobs.choices import JobStatus
+from loracraft.inputs import valid
 from training.models import Session
 
 
@@ -50,9 +51,7 @@ def _file(export: Export, entry: dict[str, Any]) -> dict[str, Any]:
 @api_view(["POST"])
 def create(request: Request) -> Response:
     """Queues an export. 202 while it is built, 200 if the same one is there already."""
-    form = CreateExport(data=request.data)
-    form.is_valid(raise_exception=True)
-    wanted = form.validated_data
+    wanted = valid(CreateExport, request.data)
     person = request.user if isinstance(request.user, User) else None
     session = get_or_404(Session, request.user, wanted["session_id"], Role.MEMBER)
     try:

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from accounts.access import current_team, get_or_404, teams_with
 from accounts.models import AnyUser, Role
+from loracraft.inputs import valid
 from training import keeping, lifecycle, session_list, tags
 from training.choices import Priority, Status
 from training.completion_api import routes as completion_routes
@@ -70,12 +71,6 @@ class ConfigInput(serializers.Serializer[Any]):
     config = serializers.DictField()
 
 
-def checked(serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    given = serializer(data=data)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
-
-
 def ids_of(user: AnyUser, session_id: str) -> list[uuid.UUID]:
     """The ids a client may mean: the session's own, or one made of the name that a client gave and the team."""
     try:
@@ -100,7 +95,7 @@ def session_or_404(user: AnyUser, session_id: str, role: str = Role.VIEWER) -> S
 @api_view(["POST"])
 def start(request: Request) -> Response:
     """Makes and queues a session. Sent twice with one session_id, or one Idempotency-Key, it is one session."""
-    given = checked(StartInput, request.data)
+    given = valid(StartInput, request.data)
     session_id, config = given.get("session_id", ""), given.get("config")
     if not session_id and (key := request.headers.get("Idempotency-Key", "").strip()):
         session_id = str(keyed_id(request.user, key))
@@ -157,7 +152,7 @@ def client_id(team_id: int, session_id: str) -> uuid.UUID:
 
 @api_view(["POST"])
 def stop(request: Request) -> Response:
-    session = session_or_404(request.user, checked(SessionInput, request.data)["session_id"], Role.MEMBER)
+    session = session_or_404(request.user, valid(SessionInput, request.data)["session_id"], Role.MEMBER)
     won = lifecycle.request_stop(session, request.user)
     session.refresh_from_db()
     return Response({**shown(session), "stopping": won})
@@ -166,7 +161,7 @@ def stop(request: Request) -> Response:
 @api_view(["POST"])
 def resume(request: Request) -> Response:
     """Queues a stopped or failed session. `resumed` is false if it is neither."""
-    given = checked(ResumeInput, request.data)
+    given = valid(ResumeInput, request.data)
     session = session_or_404(request.user, given["session_id"], Role.MEMBER)
     try:
         won = lifecycle.resume(session, request.user, given.get("checkpoint", ""))
@@ -190,7 +185,7 @@ def session(request: Request, session_id: str) -> Response:
     """PATCH changes its name, its tags, its notes, or whether it is archived."""
     if request.method == "PATCH":
         row = session_or_404(request.user, session_id, Role.MEMBER)
-        change(row, request.user, checked(ChangeInput, request.data))
+        change(row, request.user, valid(ChangeInput, request.data))
     else:
         row = session_or_404(request.user, session_id)
     gate = {"reward_check": row.reward_check, "reward_override": row.reward_override}
@@ -264,7 +259,7 @@ def shown(session: Session, known: Forecast | None = None) -> dict[str, Any]:
 @api_view(["POST"])
 def save_config(request: Request) -> Response:
     """Under a name that the team has, the saved config is replaced."""
-    given = checked(ConfigInput, request.data)
+    given = valid(ConfigInput, request.data)
     try:
         SessionConfig.model_validate(given["config"])
     except SchemaError as error:

@@ -15,6 +15,7 @@ from training import lifecycle, queue, slots
 from training.choices import RUNNING, Status
 from training.models import QueuePause, Session, Worker
 from training.queue import Ticket
+from training.slots import Slot
 from training.templatetags.ui import size_in_bytes
 
 
@@ -58,14 +59,17 @@ class Forecast:
         return {pause.team_id: pause for pause in QueuePause.objects.select_related("by", "team")}
 
     @cached_property
-    def slots(self) -> list[slots.Slot]:
+    def slots(self) -> list[Slot]:
         offers = slots.offered_by(self.workers)
-        return [slots.Slot(key, number) for key, offer in offers.items() for number in range(offer["slots"])]
+        return [Slot(key, number) for key, offer in offers.items() for number in range(offer["slots"])]
+
+    @cached_property
+    def held(self) -> dict[Slot, Session]:
+        return {Slot(session.device, session.slot): session for session in self.running}
 
     @cached_property
     def free(self) -> int:
-        taken = {(session.device, session.slot) for session in self.running}
-        return sum((slot.device, slot.number) not in taken for slot in self.slots)
+        return sum(slot not in self.held for slot in self.slots)
 
     @cached_property
     def places(self) -> dict[UUID, Place]:
@@ -91,8 +95,7 @@ class Forecast:
 
     def _ends(self) -> list[datetime]:
         """When each slot is free, of those of which it is known, the first of them in front."""
-        taken = {(session.device, session.slot): session for session in self.running}
-        ends = [self._end(taken.get((slot.device, slot.number))) for slot in self.slots]
+        ends = [self._end(self.held.get(slot)) for slot in self.slots]
         known = [end for end in ends if end is not None]
         heapq.heapify(known)
         return known

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from accounts.access import get_or_404
 from accounts.models import Role
+from loracraft.inputs import valid
 from training import preflights
 from training.models import Session
 from training.preflights import NotTried
@@ -31,9 +32,7 @@ def preflight(request: Request, session_id: str) -> Response:
     role = Role.VIEWER if request.method == "GET" else Role.MEMBER
     session = get_or_404(Session, request.user, session_id, role)
     if request.method == "POST":
-        given = PreflightInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        asked = given.validated_data
+        asked = valid(PreflightInput, request.data)
         reason = asked.get("reward_override", "")
         try:
             preflights.start(session, request.user, then_start=asked["start"], reward_override=reason)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from accounts.access import current_team, get_or_404, require, teams_with
 from accounts.models import Role, Team
+from loracraft.inputs import valid
 from training import queue
 from training.choices import Priority
 from training.forecast import Place
@@ -38,12 +39,6 @@ class MoveInput(serializers.Serializer[Any]):
 class PriorityInput(serializers.Serializer[Any]):
     session_id = serializers.UUIDField()
     priority = serializers.ChoiceField(list(PRIORITIES))
-
-
-def checked(serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    given = serializer(data=data)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
 
 
 @api_view(["GET"])
@@ -74,13 +69,13 @@ def slot_shown(held: Held) -> dict[str, Any]:
 
 @api_view(["POST"])
 def pause(request: Request) -> Response:
-    given = checked(PauseInput, request.data)
+    given = valid(PauseInput, request.data)
     return Response({"paused": queue.pause(team_of(request, given), request.user, given.get("reason", ""))})
 
 
 @api_view(["POST"])
 def resume(request: Request) -> Response:
-    return Response({"resumed": queue.go_on(team_of(request, checked(PauseInput, request.data)), request.user)})
+    return Response({"resumed": queue.go_on(team_of(request, valid(PauseInput, request.data)), request.user)})
 
 
 def team_of(request: Request, given: dict[str, Any]) -> Team | None:
@@ -98,14 +93,14 @@ def team_of(request: Request, given: dict[str, Any]) -> Team | None:
 
 @api_view(["POST"])
 def move(request: Request) -> Response:
-    given = checked(MoveInput, request.data)
+    given = valid(MoveInput, request.data)
     session = get_or_404(Session, request.user, given["session_id"], Role.MEMBER)
     return Response({"moved": queue.move(session, request.user, given["to"])})
 
 
 @api_view(["POST"])
 def priority(request: Request) -> Response:
-    given = checked(PriorityInput, request.data)
+    given = valid(PriorityInput, request.data)
     session = get_or_404(Session, request.user, given["session_id"], Role.MEMBER)
     wanted = PRIORITIES[given["priority"]]
     require(request.user, session.team, queue.role_for(wanted))

@@ -89,7 +89,7 @@ class App:
 
     def migrate(self, password: str = "") -> None:
         """Tables, and with a password the user charlie."""
-        if self.env.get("DATABASE_URL"):
+        if self.env.get("DATABASE_URL") or self.database.exists():
             self.make_tables(password)
         else:
             shutil.copyfile(prepared(password), self.database)
