@@ -48,6 +48,11 @@ def brief_answer(answer: dict[str, Any], limit: int) -> dict[str, Any]:
     return {**answer, "text": text[:limit], "characters": answer.get("characters", len(text))}
 
 
+def without_texts(data: dict[str, Any]) -> dict[str, Any]:
+    """`data` of a rollouts event, of which the numbers stay."""
+    return {**data, "groups": [brief_group(group, 0) for group in data.get("groups") or []]}
+
+
 def brief_event(event: Event) -> Event:
     """What is stored of `event`, which itself stays whole."""
     if event.kind != Kind.ROLLOUTS:

@@ -18,7 +18,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 FILE = "events.jsonl"
 HEAD = re.compile(rb'\{"seq": (\d+), "attempt": (\d+), ')
+# Where the kind of a line stands, at the latest.
+LONGEST_HEAD = 200
+ROLLOUTS = re.compile(rb'"kind": "rollouts"')
 BATCH_LINES, BATCH_BYTES = 200, 4 * 1024 * 1024
 # Events. Until a complete stretch has its block, charts read its rows.
 BLOCKS_LOOKED_FOR_EVERY = 100
@@ -157,6 +160,27 @@ def _heads(path: Path) -> Iterator[tuple[int, int]]:
             head = HEAD.match(line)
             if head and line.endswith(b"}\n"):
                 yield int(head[1]), int(head[2])
+
+
+def drop_texts(path: Path) -> None:
+    """For the file of a complete session, which nobody writes any more: the texts of its questions and answers go, of
+    which the database keeps as many as the session's budget allows. Every line stays, and on a full disk the file."""
+    shorter = path.with_suffix(".shorter")
+    try:
+        with path.open("rb") as file, shorter.open("wb") as out:
+            for line in file:
+                out.write(_without_texts(line))
+            out.flush()
+            os.fsync(out.fileno())
+        shorter.replace(path)
+    except OSError as error:
+        shorter.unlink(missing_ok=True)
+        logger.warning("%s keeps its texts: %s", path, error)
+
+
+def _without_texts(raw: bytes) -> bytes:
+    line = Line.parse(raw) if ROLLOUTS.search(raw, 0, LONGEST_HEAD) else None
+    return replace(line, data=kept_answers.without_texts(line.data)).encode() if line else raw
 
 
 class Ingester:

@@ -1,5 +1,7 @@
 """Which answers stay: all of the first and the last 20 steps, of every n-th between them, within the room there is."""
 
+import json
+
 import pytest
 
 from tests.training.factories import History, make_config, make_session
@@ -8,7 +10,7 @@ from training.choices import Status
 from training.events import EngineEvent
 from training.kept_answers import kept, steps_of
 from training.models import Completion, Event
-from training.recorder import FILE, EventLog, Ingester
+from training.recorder import FILE, EventLog, Ingester, drop_texts
 
 pytestmark = pytest.mark.django_db
 
@@ -103,3 +105,21 @@ def test_a_session_s_history_made_for_a_test_has_its_answers_too(session) -> Non
     history.rollouts(1, 5, groups=2)
     history.save()
     assert Completion.objects.filter(session=session).count() == 16
+
+
+def test_the_file_of_a_complete_session_loses_its_texts_and_no_line(session) -> None:
+    ingest(session, range(1, 31), text="four " * 200)
+    path = session.folder / FILE
+    log = EventLog(path, session.attempt)
+    log.append(EngineEvent("log", "training", {"level": "info", "message": 'It said "kind": "rollouts" here'}))
+    log.close()
+    before, size = [json.loads(line) for line in path.open()], path.stat().st_size
+    drop_texts(path)
+    after = [json.loads(line) for line in path.open()]
+    assert path.stat().st_size < size / 3 and b"four" not in path.read_bytes()
+    assert [line["seq"] for line in after] == [line["seq"] for line in before]
+    assert after[-1] == before[-1]
+    answers = [answer for line in after[:-1] for each in line["data"]["groups"] for answer in each["completions"]]
+    assert {answer["text"] for answer in answers} == {""} and answers[0]["characters"] == 1000
+    Ingester(session.pk, session.attempt, path).catch_up()
+    assert Completion.objects.filter(step=30, text__startswith="four").exists()
