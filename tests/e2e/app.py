@@ -101,7 +101,7 @@ class App:
 
     def start_web(self) -> None:
         self.start("web", [sys.executable, "-m", "daphne", "-p", str(self.port), "loracraft.asgi:application"])
-        wait_for(self.answers, 30, "an answer of the web process")
+        wait_for(self.answers, 120, "an answer of the web process")
 
     def start_worker(self) -> None:
         self.start("worker", [sys.executable, str(ROOT / "manage.py"), "run_huey"])

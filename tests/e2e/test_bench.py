@@ -132,7 +132,7 @@ def test_a_model_that_still_answers_is_cancelled(app: App, bench: Page, tiny_mod
     page = bench
     # Nobody takes it: what waits for a worker can be cancelled, too.
     app.processes["worker"].terminate()
-    wait_for(lambda: app.processes["worker"].poll() is not None, 30, "the worker's end")
+    wait_for(lambda: app.processes["worker"].poll() is not None, 90, "the worker's end")
     shutil.copytree(tiny_model, app.data / "models" / "tiny", dirs_exist_ok=True)
     page.reload()
     page.get_by_text("A model answers").click()

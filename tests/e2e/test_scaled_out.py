@@ -91,7 +91,7 @@ def test_a_session_runs_on_postgresql_and_redis_and_its_events_come_over_the_soc
     assert [message["step"] for message in updates] == [1, 2, 3, 4]
     assert all({"loss", "reward"} <= message.keys() for message in updates)
     assert any(message["type"] == "system_update" and "gpu_memory" in message for message in received)
-    ended = wait_for(lambda: finished(client), 30, "the end in the list of sessions")
+    ended = wait_for(lambda: finished(client), 90, "the end in the list of sessions")
     assert ended["session_id"] == started["session_id"]
 
 

@@ -28,8 +28,8 @@ def serve(app: App) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             [sys.executable, ROOT / "scripts/serve.py"], env=app.env, stdout=log, stderr=log, start_new_session=True
         )
-    wait_for(app.answers, 40, "an answer of the web process")
-    wait_for(lambda: b"LoRA Craft is at" in (app.data / "serve.log").read_bytes(), 10, "the address")
+    wait_for(app.answers, 120, "an answer of the web process")
+    wait_for(lambda: b"LoRA Craft is at" in (app.data / "serve.log").read_bytes(), 60, "the address")
     yield process
     if process.poll() is None:
         process.kill()
@@ -49,20 +49,20 @@ def gone(processes: list[psutil.Process]) -> bool:
 def test_a_signal_ends_web_and_worker(serve: subprocess.Popen[bytes], number: int) -> None:
     children = family(serve)
     os.kill(serve.pid, number)
-    assert serve.wait(30) == 0
+    assert serve.wait(60) == 0
     assert gone(children)
 
 
 def test_kill_minus_nine_leaves_nothing_behind(serve: subprocess.Popen[bytes]) -> None:
     children = family(serve)
     serve.kill()
-    wait_for(lambda: gone(children), 20, "the end of web and worker")
+    wait_for(lambda: gone(children), 60, "the end of web and worker")
 
 
 @pytest.mark.parametrize("which", ["daphne", "run_huey"])
 def test_the_death_of_one_ends_the_other_and_is_told(serve: subprocess.Popen[bytes], app: App, which: str) -> None:
     children = family(serve)
     next(child for child in children if which in child.cmdline()).kill()
-    assert serve.wait(30) == 1
+    assert serve.wait(60) == 1
     assert gone(children)
     assert b"process ended with code -9" in (app.data / "serve.log").read_bytes()

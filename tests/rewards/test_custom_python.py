@@ -138,7 +138,7 @@ def test_the_line_that_is_no_python_is_known_from_what_is_said_of_it():
     ],
 )
 def test_what_is_no_score_is_an_error_with_its_reason(code, message):
-    [said] = scores(code, "5", timeout=0.3)
+    [said] = scores(code, "5", timeout=0.3 if "while True" in code else 10)
     assert isinstance(said, str)
     assert pytest.importorskip("re").search(message, said), said
 
@@ -160,8 +160,8 @@ def test_the_next_batch_works_after_one_that_hung():
     code = (
         "def reward(completions, **c):\n    while completions == ['hang']: pass\n    return [1.0] * len(completions)\n"
     )
-    assert "no answer" in scores(code, "hang", timeout=0.3)[0]
-    assert scores(code, "x", timeout=0.3) == [1.0]
+    assert "no answer" in scores(code, "hang", timeout=1.5)[0]
+    assert scores(code, "x", timeout=1.5) == [1.0]
 
 
 def test_where_the_sandbox_can_not_be_enforced_nothing_runs(monkeypatch):

@@ -65,17 +65,17 @@ def socket(session, user, after=0, headers=()):
 
 async def opened(session, user, after=0):
     client = socket(session, user, after)
-    connected, _ = await client.connect(timeout=5)
+    connected, _ = await client.connect(timeout=30)
     assert connected
     return client
 
 
-async def received(client, count, timeout=5):
+async def received(client, count, timeout=30):
     return [json.loads(await client.receive_from(timeout)) for _ in range(count)]
 
 
 async def closing_code(client):
-    connected, _ = await client.connect(timeout=5)
+    connected, _ = await client.connect(timeout=30)
     assert connected
     return (await client.receive_output(5))["code"]
 
@@ -230,7 +230,7 @@ async def test_a_program_needs_no_origin_but_a_foreign_page_is_refused(session, 
     client = await opened(session, owner)
     await client.disconnect()
     foreign = socket(session, None, headers=[(b"origin", b"https://evil.example")])
-    connected, _ = await foreign.connect(timeout=5)
+    connected, _ = await foreign.connect(timeout=30)
     assert not connected
 
 
