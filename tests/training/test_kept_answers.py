@@ -107,15 +107,19 @@ def test_a_session_s_history_made_for_a_test_has_its_answers_too(session) -> Non
     assert Completion.objects.filter(session=session).count() == 16
 
 
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def test_the_file_of_a_complete_session_loses_its_texts_and_no_line(session) -> None:
     ingest(session, range(1, 31), text="four " * 200)
     path = session.folder / FILE
     log = EventLog(path, session.attempt)
     log.append(EngineEvent("log", "training", {"level": "info", "message": 'It said "kind": "rollouts" here'}))
     log.close()
-    before, size = [json.loads(line) for line in path.open()], path.stat().st_size
+    before, size = lines_of(path), path.stat().st_size
     drop_texts(path)
-    after = [json.loads(line) for line in path.open()]
+    after = lines_of(path)
     assert path.stat().st_size < size / 3 and b"four" not in path.read_bytes()
     assert [line["seq"] for line in after] == [line["seq"] for line in before]
     assert after[-1] == before[-1]

@@ -60,6 +60,7 @@ def test_the_last_phase_of_an_attempt_takes_nothing_away(team, tmp_path):
     log = EventLog(tmp_path / "events.jsonl", 2, session.last_seq)
     begins = {"status": Status.FINISHING.value, "label": "After", "resumed_from": None}
     log.take_over(EngineEvent(Kind.PHASE, Status.FINISHING, begins))
+    log.close()
     Ingester(session.pk, 2, tmp_path / "events.jsonl").catch_up()
     assert PromptOutcome.objects.count() == 1
 
