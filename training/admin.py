@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from training import drafts, lifecycle
-from training.models import CatalogueModel, Event, QueuePause, SavedConfig, Session, Worker
+from training.models import CatalogueModel, Event, Preflight, QueuePause, SavedConfig, Session, Worker
 from training.readiness import NotReady
 
 
@@ -107,6 +107,15 @@ class EventAdmin(ReadOnlyAdmin):
     list_select_related = ["session"]
     search_fields = ["session__id", "session__name"]
     show_full_result_count = False
+
+
+@admin.register(Preflight)
+class PreflightAdmin(ReadOnlyAdmin):
+    list_display = ["session", "team", "status", "message", "created_by", "created_at", "finished_at", "worker"]
+    list_filter = ["status", "team", "starts"]
+    list_select_related = ["session", "team", "created_by"]
+    search_fields = ["session__name"]
+    ordering = ["-created_at"]
 
 
 @admin.register(Worker)

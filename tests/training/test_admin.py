@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from tests.conftest import signed_in
 from training import queue, slots
-from training.models import CatalogueModel, Event, QueuePause, SavedConfig, Session
+from training.models import CatalogueModel, Event, Preflight, QueuePause, SavedConfig, Session
 
 
 @pytest.fixture
@@ -18,10 +18,13 @@ def act(client, action, session):
     return client.post(path, {"action": action, "_selected_action": [str(session.pk)]}, follow=True)
 
 
-@pytest.mark.parametrize("name", ["session", "event", "cataloguemodel", "savedconfig", "worker", "queuepause"])
+@pytest.mark.parametrize(
+    "name", ["session", "event", "cataloguemodel", "savedconfig", "preflight", "worker", "queuepause"]
+)
 def test_every_list_opens_for_operators_only(operator, owner_client, outsider_client, queued, name):
     Event.objects.create(session=queued, seq=1, attempt=1, kind="log", created_at=timezone.now())
     SavedConfig.objects.create(team=queued.team, name="x", config={})
+    Preflight.objects.create(team=queued.team, session=queued)
     slots.beat()
     queue.pause(None, None)
     path = f"/admin/training/{name}/"
