@@ -33,6 +33,34 @@ MANY_WRONG, MANY_RIGHT, MANY_TRUNCATED, MANY_ERRORED = 0.5, 0.5, 0.2, 0.05
 MOSTLY_MIXED = 0.5
 
 
+# Of each kind the least share that is worth a word, and the word.
+ADVICE = {
+    "wrong": (
+        MANY_WRONG,
+        "were all wrong: the task is too hard for this model. Try an SFT warm-up, easier rows, a larger model, or a"
+        " reward that also values steps towards the answer.",
+    ),
+    "right": (
+        MANY_RIGHT,
+        "were all right: the model knows these questions. Harder rows teach more; if the held-out score is good, it is"
+        " done.",
+    ),
+    "truncated": (
+        MANY_TRUNCATED,
+        "were cut off at the token limit in every answer. Raise Max new tokens, or ask for shorter answers in the"
+        " system prompt.",
+    ),
+    "errored": (
+        MANY_ERRORED,
+        "could not be scored. The reasons are at the top of Overview and beside the answers in Groups.",
+    ),
+}
+ALL_ALIKE = (
+    "scored all alike. This reward's best total is not known, so it can't be told whether they were right or wrong:"
+    " look at some in Groups."
+)
+
+
 @dataclass(frozen=True)
 class Ledger:
     """`right_is_known`: whether a group of equal totals can be told to be right."""
@@ -122,59 +150,20 @@ def is_older(session: Session) -> bool:
 
 
 def advice(found: Ledger) -> Iterator[str]:
-    said = False
-    for sentence in (wrong(found), right(found), truncated(found), errored(found)):
-        if sentence:
-            said = True
-            yield sentence
-    if not said and found.share("mixed") >= MOSTLY_MIXED:
+    many = [kind for kind, (least, _) in ADVICE.items() if found.share(kind) >= least]
+    for kind in many:
+        yield f"{percent(found, kind)} of the groups {told(found, kind)}"
+    if not many and found.share("mixed") >= MOSTLY_MIXED:
         yield f"{percent(found, 'mixed')} of the groups taught something. That is a good share: nothing needs a change."
-    elif not said:
+    elif not many:
         yield (
             f"Only {percent(found, 'mixed')} of the groups taught something; no single reason stands out. More answers"
             " per question (Generations) make groups mixed more often."
         )
 
 
-def wrong(found: Ledger) -> str:
-    if found.share("wrong") < MANY_WRONG:
-        return ""
-    if not found.right_is_known:
-        return (
-            f"{percent(found, 'wrong')} of the groups scored all alike. This reward's best total is not known, so it"
-            " can't be told whether they were right or wrong: look at some in Groups."
-        )
-    return (
-        f"{percent(found, 'wrong')} of the groups were all wrong: the task is too hard for this model. Try an SFT"
-        " warm-up, easier rows, a larger model, or a reward that also values steps towards the answer."
-    )
-
-
-def right(found: Ledger) -> str:
-    if found.share("right") < MANY_RIGHT:
-        return ""
-    return (
-        f"{percent(found, 'right')} of the groups were all right: the model knows these questions. Harder rows teach"
-        " more; if the held-out score is good, it is done."
-    )
-
-
-def truncated(found: Ledger) -> str:
-    if found.share("truncated") < MANY_TRUNCATED:
-        return ""
-    return (
-        f"{percent(found, 'truncated')} of the groups were cut off at the token limit in every answer. Raise Max new"
-        " tokens, or ask for shorter answers in the system prompt."
-    )
-
-
-def errored(found: Ledger) -> str:
-    if found.share("errored") < MANY_ERRORED:
-        return ""
-    return (
-        f"{percent(found, 'errored')} of the groups could not be scored. The reasons are at the top of Overview and"
-        " beside the answers in Groups."
-    )
+def told(found: Ledger, kind: str) -> str:
+    return ALL_ALIKE if kind == "wrong" and not found.right_is_known else ADVICE[kind][1]
 
 
 def percent(found: Ledger, kind: str) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,16 +23,6 @@ BAD = {
         ]
     },
 }
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.prepare()
-    running.start_web()
-    running.start_worker()
-    yield running
-    running.end()
 
 
 def test_a_failing_reward_needs_a_reason_that_is_kept_and_an_answer_becomes_a_case(
