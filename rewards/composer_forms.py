@@ -16,6 +16,7 @@ from django.utils.text import slugify
 from pydantic import ValidationError
 
 from accounts.models import Team
+from loracraft.sentences import explain
 from rewards import presets
 from rewards.composition import Composition, Part
 from rewards.exchange import Imported, ImportProblem, golden_of
@@ -170,7 +171,7 @@ class PartForm(forms.Form):
         except ValidationError as error:
             for problem in error.errors(include_url=False):
                 name = PARAMETER + str(problem["loc"][0]) if problem["loc"] else None
-                self.add_error(name, problem["msg"].removeprefix("Value error, "))
+                self.add_error(name, explain(problem))
             return None
 
     def _make(self, values: Mapping[str, Any], parameters: dict[str, Any]) -> None:
@@ -184,7 +185,7 @@ class PartForm(forms.Form):
             self.part = Part.model_validate({**own, "function": self.function.name, "parameters": parameters})
         except ValidationError as error:
             for problem in error.errors(include_url=False):
-                self._blame(problem["msg"].removeprefix("Value error, "))
+                self._blame(explain(problem))
 
     def _blame(self, message: str) -> None:
         field, _, sentence = message.partition(": ")
@@ -435,9 +436,10 @@ class Composer:
             return Composition.model_validate({"parts": [part.model_dump(mode="json") for part in parts], **shared})
         except ValidationError as error:
             for problem in error.errors(include_url=False):
-                place, _, sentence = problem["msg"].removeprefix("Value error, ").partition(": ")
+                text = explain(problem)
+                place, _, sentence = text.partition(": ")
                 if place not in ("normalise", "formula"):
-                    place, sentence = "formula", problem["msg"].removeprefix("Value error, ")
+                    place, sentence = "formula", text
                 self.head.add_error(place, sentence[0].upper() + sentence[1:])
             return None
 

@@ -133,14 +133,21 @@ def saved(request: HttpRequest, composer: Composer) -> HttpResponse:
 
 
 def rebase(preset: RewardPreset, data: QueryDict) -> None:
-    """Whoever saves has seen the version that the page was made from. Raises PresetChanged, once, for another one."""
-    if data.get("base", "") != str(preset.version):
-        data["base"] = str(preset.version)
-        newest = presets.versions_of(preset)[0]
+    """Whoever saves has seen what the page was made from. Raises PresetChanged, once, for something newer."""
+    read, now = data.get("base", ""), presets.edition(preset)
+    if read == now:
+        return
+    data["base"] = now
+    if read.partition("-")[0] == str(preset.version):
         raise presets.PresetChanged(
-            f"{newest.created_by or 'Somebody'} saved version {preset.version} meanwhile. Save again to put what you"
-            " have here on top of it; it stays in the list of versions."
+            f"Somebody saved another name, category or description meanwhile: “{preset.name}”, {preset.category},"
+            f" “{preset.description}”. Save again to put yours in their place."
         )
+    newest = presets.versions_of(preset)[0]
+    raise presets.PresetChanged(
+        f"{newest.created_by or 'Somebody'} saved version {preset.version} meanwhile. Save again to put what you"
+        " have here on top of it; it stays in the list of versions."
+    )
 
 
 # What the page asks for while one types
@@ -222,6 +229,7 @@ def page(
     context = {
         "composer": composer,
         "preset": composer.preset,
+        "edition": presets.edition(composer.preset) if composer.preset else "",
         "starts": presets.found(request.user) if composer.preset is None else (),
         "catalogue": describe.catalogue(),
         "categories": presets.categories(request.user),

@@ -93,7 +93,7 @@ def in_words(definition: Any) -> str:
     try:
         composition = Composition.model_validate(definition)
     except ValidationError as error:
-        return f"Can't be used any more: {'; '.join(messages(error))}"
+        return f"Can't be used any more: {' '.join(messages(error))}"
     lines = [_line(view) for view in part_views(composition)]
     return "\n".join([*lines, formula(composition)])
 

@@ -131,7 +131,7 @@ def of_own(value: dict[str, Any]) -> Imported:
     try:
         file = Preset.model_validate(value)
     except ValidationError as error:
-        raise ImportProblem(*(f"{message}." for message in messages(error))) from None
+        raise ImportProblem(*messages(error)) from None
     made = Imported(checked(file.definition, "definition."), "an exported preset", golden=golden_of(file.golden))
     for name in ("name", "slug", "category", "description"):
         setattr(made, name, getattr(file, name))

@@ -112,12 +112,12 @@ def translated(value: dict[str, Any]) -> Translated:
     try:
         grader = GRADER.validate_python(value)
     except ValidationError as error:
-        raise GraderProblem(*(f"{message}." for message in messages(error))) from None
+        raise GraderProblem(*messages(error)) from None
     made = of_multi(grader) if isinstance(grader, Multi) else of_one(grader)
     try:
         Composition.model_validate(made.definition)
     except ValidationError as error:
-        raise GraderProblem(*(f"{message}." for message in messages(error))) from None
+        raise GraderProblem(*messages(error)) from None
     return made
 
 
@@ -466,7 +466,7 @@ def from_python(source: str) -> Translated:
     try:
         Composition.model_validate(made.definition)
     except ValidationError as error:
-        raise GraderProblem(*(f"{message}." for message in messages(error))) from None
+        raise GraderProblem(*messages(error)) from None
     return made
 
 

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from accounts import access
 from accounts.models import Role
+from loracraft.sentences import explain, place
 from rewards import describe, exchange, outside, presets
 from rewards.composition import Composition
 from rewards.exchange import ImportProblem
@@ -71,7 +72,7 @@ class ImportBody(BaseModel):
 def invalid(error: ValidationError) -> serializers.ValidationError:
     fields: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False, include_input=False):
-        fields.setdefault(".".join(str(step) for step in problem["loc"]) or "body", []).append(problem["msg"])
+        fields.setdefault(place(problem) or "body", []).append(explain(problem))
     return serializers.ValidationError(fields)
 
 

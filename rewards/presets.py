@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from typing import Any, Protocol
 from uuid import UUID
@@ -26,10 +28,11 @@ class PresetMissing(Exception):
 
 
 class PresetChanged(Exception):
-    """Somebody saved another version since this one was read."""
+    """Somebody saved it since it was read."""
 
 
 OWN_CATEGORY = "Own"
+TEXTS = ("slug", "name", "category", "description")
 
 
 class RewardChoice(Protocol):
@@ -89,7 +92,7 @@ def _composition(definition: Any, what: str) -> Composition:
     try:
         return Composition.model_validate(definition)
     except ValidationError as error:
-        raise PresetMissing(f"{what} can't be used: {'; '.join(messages(error))}") from error
+        raise PresetMissing(f"{what} can't be used: {' '.join(messages(error))}") from error
 
 
 def usable_by(team: Team | None) -> QuerySet[RewardPreset]:
@@ -220,7 +223,7 @@ def update(
     """Saves what is given of a preset as it was read: slug, name, category, description, parts and golden cases.
 
     Changed parts or cases are a new version, which is returned as true; sessions keep the reward they started with.
-    Raises PresetChanged if there is another version by now than the one that `preset` is.
+    Raises PresetChanged if another version or other texts were saved by now than those of `preset`.
     """
     definition = composition.model_dump(mode="json") if composition else preset.definition
     cases = preset.golden if golden is None else golden
@@ -228,13 +231,20 @@ def update(
     kept = {"definition": definition, "golden": cases} if is_new else {}
     with transaction.atomic():
         record(preset, None)
-        found = RewardPreset.objects.filter(pk=preset.pk, version=preset.version)
+        as_read = {name: getattr(preset, name) for name in ("version", *TEXTS)}
+        found = RewardPreset.objects.filter(pk=preset.pk, **as_read)
         if not found.update(**texts, **kept, version=preset.version + is_new):
-            raise PresetChanged("Somebody saved another version of this preset meanwhile.")
+            raise PresetChanged("Somebody saved this preset meanwhile.")
         preset.refresh_from_db()
         if is_new:
             record(preset, by, note)
     return is_new
+
+
+def edition(preset: RewardPreset) -> str:
+    """What an editor has read: the version, and the texts, which change without a new one."""
+    texts = json.dumps([getattr(preset, name) for name in TEXTS])
+    return f"{preset.version}-{hashlib.sha256(texts.encode()).hexdigest()[:12]}"
 
 
 def record(preset: RewardPreset, by: AnyUser | None, note: str = "") -> None:

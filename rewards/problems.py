@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from loracraft.sentences import explain, place
+
 
 def messages(error: ValidationError) -> list[str]:
     """One sentence for each thing wrong, with the place it is at."""
-    found = []
-    for problem in error.errors(include_url=False, include_input=False):
-        place = ".".join(str(step) for step in problem["loc"])
-        text = problem["msg"].removeprefix("Value error, ")
-        found.append(f"{place}: {text}" if place else text)
-    return found
+    found = error.errors(include_url=False, include_input=False)
+    return [f"{place(each)}: {explain(each)}" if each["loc"] else explain(each) for each in found]

@@ -17,6 +17,7 @@ from pydantic import ValidationError as Invalid
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from loracraft.sentences import as_text, explain
 from training.schema import ADVANCED, CUSTOM, RECOMMENDED, SessionConfig
 
 LEVELS = (RECOMMENDED, CUSTOM, ADVANCED)
@@ -58,44 +59,9 @@ def takes_list(annotation: Any) -> bool:
     return any(get_origin(kind) is list for kind in members(annotation))
 
 
-def as_text(value: Any) -> str:
-    """As somebody would type it: 0.0002 and 3, not 0.00020 and 3.0."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return format(value, ".12g")
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 def shown(value: Any) -> Any:
     """For a widget: switches stay as they are, all else becomes the text that stands in the field."""
     return value if isinstance(value, bool) else as_text(value)
-
-
-def explain(error: ErrorDetails) -> str:
-    """One of pydantic's errors in a sentence that says what to write instead."""
-    limits = {name: as_text(limit) for name, limit in error.get("ctx", {}).items()}
-    sentences = {
-        "int_parsing": "Write a whole number.",
-        "int_from_float": "Write a whole number.",
-        "int_type": "Write a whole number.",
-        "float_parsing": "Write a number, with a dot for decimals: 0.5 or 2e-4.",
-        "float_type": "Write a number, with a dot for decimals: 0.5 or 2e-4.",
-        "finite_number": "Write a finite number.",
-        "greater_than_equal": f"Write {limits.get('ge')} or more.",
-        "greater_than": f"Write more than {limits.get('gt')}.",
-        "less_than_equal": f"Write {limits.get('le')} or less.",
-        "less_than": f"Write less than {limits.get('lt')}.",
-        "literal_error": f"Choose one of {limits.get('expected')}.",
-        "string_too_short": "This can't be empty.",
-        "string_too_long": f"Write {limits.get('max_length')} characters at most.",
-        "string_type": "Write text.",
-        "bool_parsing": "Choose on or off.",
-        "bool_type": "Choose on or off.",
-        "extra_forbidden": "There is no such setting. Check its spelling.",
-        "missing": "This is missing.",
-    }
-    return sentences.get(error["type"], error["msg"].removeprefix("Value error, "))
 
 
 class SchemaField(forms.Field):

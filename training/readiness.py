@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from accounts.models import Team
 from datasets_app import paths, prompt_templates
 from datasets_app.models import DatasetVersion
+from loracraft.sentences import explain, place
 from training import base_models
 from training.schema import Problem, SessionConfig, problems
 
@@ -55,15 +56,7 @@ def check(team: Team, config: dict[str, Any], version: DatasetVersion | None = N
 
 
 def schema_problems(error: ValidationError) -> list[Problem]:
-    return [
-        Problem(field=".".join(str(part) for part in item["loc"]) or "config", message=_sentence(item["msg"]))
-        for item in error.errors(include_url=False, include_context=False)
-    ]
-
-
-def _sentence(message: str) -> str:
-    text = message.removeprefix("Value error, ").strip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return [Problem(field=place(item) or "config", message=explain(item)) for item in error.errors(include_url=False)]
 
 
 def _model_problems(config: SessionConfig) -> list[Problem]:

@@ -21,6 +21,7 @@ from datasets_app.models import Dataset, DatasetVersion
 from datasets_app.previews import templates_for
 from datasets_app.problems import DatasetProblem
 from datasets_app.sources import is_hub_id
+from loracraft.sentences import as_text
 from rewards import examinations
 from rewards.checks import Exam
 from rewards.composition import Composition
@@ -39,7 +40,7 @@ from training import (
     reward_gate,
 )
 from training.choices import Status
-from training.forms import LEVELS, ConfigFileForm, SaveConfigForm, StepForm, as_text, extra, infos
+from training.forms import LEVELS, ConfigFileForm, SaveConfigForm, StepForm, extra, infos
 from training.manifest_schema import FORMAT as MANIFEST_FORMAT
 from training.models import CatalogueModel, SavedConfig, Session
 from training.notes import notes

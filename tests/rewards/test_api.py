@@ -67,11 +67,11 @@ def test_a_part_that_can_not_judge_gives_null_and_says_why(viewer_client):
         (BODY | {"preset": None}, "preset", "either preset or definition"),
         (BODY | {"definition": {}}, "preset", "either preset or definition"),
         (BODY | {"preset": "maths"}, "preset", "Known:"),
-        ({"definition": {"parts": []}, "response": ""}, "definition", "at least 1"),
-        ({"preset": "math"}, "response", "required"),
-        (BODY | {"respons": ""}, "respons", "not permitted"),
-        (BODY | {"markers": {"solution_start": 1}}, "markers.solution_start", "string"),
-        ([1], "body", "dictionary"),
+        ({"definition": {"parts": []}, "response": ""}, "definition", "Give 1 or more"),
+        ({"preset": "math"}, "response", "This is missing"),
+        (BODY | {"respons": ""}, "respons", "no such setting"),
+        (BODY | {"markers": {"solution_start": 1}}, "markers.solution_start", "Write text"),
+        ([1], "body", "object"),
     ],
 )
 def test_a_wrong_request_names_its_field(viewer_client, body, field, message):

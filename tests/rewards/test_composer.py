@@ -134,7 +134,7 @@ class TestEdit:
         assert "Saving changed parts makes version" in page
 
     def test_gate_clip_formula_and_closed_total_are_saved(self, owner_client, own):
-        data = posted(ANSWER, SHORT, base="1", slug="cities", formula="answer + short / 2", gated_total="-1")
+        data = posted(ANSWER, SHORT, base=presets.edition(own), slug="cities", formula="answer + short / 2", gated_total="-1")
         data |= {"0-gate": "1", "1-clip_low": "0.1", "1-clip_high": "0.9"}
         owner_client.post(reverse("rewards:edit", args=[own.pk]), data)
         own.refresh_from_db()
@@ -143,7 +143,7 @@ class TestEdit:
         assert own.definition["parts"][0]["gate"] == 1.0 and own.definition["parts"][1]["clip"] == [0.1, 0.9]
 
     def test_renamed_and_reordered_parts_are_saved(self, owner_client, own):
-        data = posted(ANSWER, SHORT, base="1", slug="cities") | {"part": ["1:length", "0:exact_match"]}
+        data = posted(ANSWER, SHORT, base=presets.edition(own), slug="cities") | {"part": ["1:length", "0:exact_match"]}
         data["0-name"] = "right city"
         owner_client.post(reverse("rewards:edit", args=[own.pk]), data)
         own.refresh_from_db()
@@ -151,25 +151,40 @@ class TestEdit:
 
     def test_golden_cases_stay(self, owner_client, own):
         RewardPreset.objects.filter(pk=own.pk).update(golden=GOLDEN)
-        owner_client.post(reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base="1", slug="cities"))
+        owner_client.post(reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base=presets.edition(own), slug="cities"))
         own.refresh_from_db()
         assert own.version == 2 and own.golden == GOLDEN
 
     def test_somebody_else_s_version_is_not_overwritten_unseen(self, owner_client, own, teammate):
+        address, data = reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base=presets.edition(own), slug="cities")
         presets.update(own, teammate, composition=presets.composition_of(own).model_copy(update={"gated_total": -2.0}))
-        address, data = reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base="1", slug="cities")
         page = page_of(owner_client.post(address, data))
         assert "Not saved. bob saved version 2 meanwhile." in page
-        assert 'name="base" value="2"' in page and 'name="0-name" value="answer"' in page
-        owner_client.post(address, data | {"base": "2"})
+        own.refresh_from_db()
+        newest = presets.edition(own)
+        assert f'name="base" value="{newest}"' in page and 'name="0-name" value="answer"' in page
+        owner_client.post(address, data | {"base": newest})
         own.refresh_from_db()
         assert own.version == 3
+
+    def test_somebody_else_s_description_is_not_overwritten_unseen(self, owner_client, own, teammate):
+        address = reverse("rewards:edit", args=[own.pk])
+        data = posted(ANSWER, SHORT, base=presets.edition(own), slug="cities", description="mine")
+        presets.update(presets.readable_or_404(teammate, own.pk), teammate, description="theirs")
+        page = page_of(owner_client.post(address, data))
+        assert "Not saved. Somebody saved another name, category or description meanwhile" in page
+        assert "theirs" in page and ">\nmine</textarea>" in page
+        own.refresh_from_db()
+        assert own.description == "theirs"
+        owner_client.post(address, data | {"base": presets.edition(own)})
+        own.refresh_from_db()
+        assert own.description == "mine"
 
     def test_a_new_name_for_configs_must_be_free_and_simple(self, owner_client, own):
         address = reverse("rewards:edit", args=[own.pk])
         for slug, message in (("math", "The program already has"), ("Big Sums", "such as big-sums")):
-            assert message in page_of(owner_client.post(address, posted(ANSWER, base="1", slug=slug)))
-        owner_client.post(address, posted(ANSWER, base="1", slug="towns"))
+            assert message in page_of(owner_client.post(address, posted(ANSWER, base=presets.edition(own), slug=slug)))
+        owner_client.post(address, posted(ANSWER, base=presets.edition(own), slug="towns"))
         own.refresh_from_db()
         assert own.slug == "towns"
 
@@ -537,7 +552,7 @@ class TestAccess:
             assert call(address).headers["Location"].startswith(reverse("login"))
 
     def test_an_outsider_can_not_save_over_a_preset(self, outsider_client, own):
-        assert outsider_client.post(reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base="1")).status_code == 404
+        assert outsider_client.post(reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base=presets.edition(own))).status_code == 404
         own.refresh_from_db()
         assert own.version == 1
 

@@ -517,10 +517,10 @@ class TestFiles:
             ('{"a": 1}', "none of the kinds"),
             ('{"format": "other"}', "format: 'other' is not the format"),
             ('{"format": "loracraft-reward", "format_version": 2}', "format_version: this program reads version 1"),
-            ('{"format": "loracraft-reward", "format_version": 1}', "definition: Field required"),
+            ('{"format": "loracraft-reward", "format_version": 1}', "definition: This is missing"),
             ('{"format": "loracraft-reward", "format_version": 1, "definition": {"parts": []}}', "definition.parts:"),
             ('{"parts": [{"name": "a", "function": "magic"}]}', "parts.0: There is no reward function 'magic'"),
-            ('{"type": "string_check", "name": "n"}', "string_check.operation: Field required"),
+            ('{"type": "string_check", "name": "n"}', "string_check.operation: This is missing"),
             ("[" * 100_000, "nested too deeply|neither JSON"),
             ('"' + "x" * 1_000_001 + '"', "larger than 1 MB"),
         ],
@@ -534,5 +534,5 @@ class TestFiles:
             "format": "loracraft-reward", "format_version": 1, "golden": [{"instruction": "?"}],
             "definition": {"parts": [{"name": "a", "function": "length"}]},
         }  # fmt: skip
-        with pytest.raises(ImportProblem, match=r"golden.0.answers: Field required"):
+        with pytest.raises(ImportProblem, match=r"golden.0.answers: This is missing"):
             exchange.read(json.dumps(file))

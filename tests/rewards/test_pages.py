@@ -35,7 +35,7 @@ def fields_of(preset: RewardPreset, **changes: str) -> dict[str, str | list[str]
         "description": preset.description,
         "normalise": "none",
         "gated_total": "0",
-        "base": str(preset.version),
+        "base": presets.edition(preset),
         "part": ["0:math_answer", "1:markers"],
         "0-name": "answer",
         "0-weight": "2",
@@ -331,7 +331,7 @@ class TestAdmin:
             "definition": '{"parts": [{"name": "a", "function": "length"}]}',
         }  # fmt: skip
         page = admin_client.post(reverse("admin:rewards_rewardpreset_change", args=[own.pk]), fields).content.decode()
-        assert "0.answers: Field required" in page
+        assert "0.answers: This is missing" in page
 
     def test_a_preset_made_here_needs_a_team(self, admin_client):
         fields = {"slug": "x", "name": "X", "category": "x", "golden": "[]", "definition": '{"parts": []}'}

@@ -80,13 +80,13 @@ class TestCreating:
     @pytest.mark.parametrize(
         ("change", "field", "message"),
         [
-            ({"name": ""}, "name", "at least 1"),
-            ({"definition": {"parts": []}}, "definition", "at least 1"),
+            ({"name": ""}, "name", "can't be empty"),
+            ({"definition": {"parts": []}}, "definition", "Give 1 or more"),
             ({"definition": {"parts": [{"name": "a", "function": "gone"}]}}, "definition", "no reward function"),
-            ({"golden": [{"instruction": "?"}]}, "golden", "answers: Field required"),
+            ({"golden": [{"instruction": "?"}]}, "golden", "answers: This is missing"),
             ({"slug": "math"}, "slug", "The program already has"),
             ({"slug": "Two Words"}, "slug", "lower case"),
-            ({"wieght": 1}, "wieght", "not permitted"),
+            ({"wieght": 1}, "wieght", "no such setting"),
         ],
     )
     def test_a_wrong_field_is_named(self, owner_client, change, field, message):
@@ -173,7 +173,7 @@ class TestImporting:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ({"type": "label_model", "name": "x"}, "label_model.model: Field required"),
+            ({"type": "label_model", "name": "x"}, "label_model.model: This is missing"),
             ({"a": 1}, "none of the kinds"),
             ("{", "Line 1, column 2"),
             ({"parts": [{"name": "a", "function": "gone"}]}, "parts.0: There is no reward function"),

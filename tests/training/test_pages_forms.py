@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from training.forms import SchemaField, StepForm, as_text, choices_of, infos
+from loracraft.sentences import as_text
+from training.forms import SchemaField, StepForm, choices_of, infos
 from training.schema import SessionConfig
 
 FIELDS = infos()

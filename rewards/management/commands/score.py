@@ -57,7 +57,7 @@ def composition(options: dict[str, Any]) -> Composition:
     try:
         return Composition.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise PresetMissing(f"{file} is no usable reward: {'; '.join(messages(error))}") from error
+        raise PresetMissing(f"{file} is no usable reward: {' '.join(messages(error))}") from error
     except (ValueError, RecursionError) as error:
         raise PresetMissing(f"{file} is not JSON: {error}.") from error
 
