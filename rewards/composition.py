@@ -192,6 +192,11 @@ class Composition(BaseModel):
         return any(part.definition.needs_reference for part in self.parts)
 
     @property
+    def compares(self) -> bool:
+        """It is told what the right answer is, so that it should know wrong ones."""
+        return self.needs_reference or any(part.parsed.compares() for part in self.parts)
+
+    @property
     def columns(self) -> list[str]:
         """The dataset columns that the parts read, beside question and reference."""
         return sorted({column for part in self.parts for column in part.parsed.columns()})

@@ -20,7 +20,7 @@ from rewards.judging.memory import forgotten
 from rewards.registry import Markers, Sample
 
 # Raised when the gate judges otherwise than before: what was stored by an older one is not used then.
-GATE_VERSION = 2
+GATE_VERSION = 3
 # One attack in fifty may get through: a row whose question gives its answer away must not condemn a reward.
 MOST_FALSE_PASSES = 0.02
 # One right answer in ten may be refused: datasets have references that nobody would write that way.
@@ -249,18 +249,13 @@ def subjects_of(rows: Sequence[tuple[Sample, str]], numbers: Sequence[int] = ())
     ]
 
 
-def compares(composition: Composition) -> bool:
-    """Whether it is told what the right answer is, so that it should know wrong ones."""
-    return composition.needs_reference or any("{reference}" in part.parsed.template for part in judges(composition))
-
-
 def judges(composition: Composition) -> list[Any]:
     """The parts that ask a service."""
     return [part for part in composition.parts if part.definition.asks_outside]
 
 
 def rows_wanted(composition: Composition) -> int:
-    if not compares(composition):
+    if not composition.compares:
         return 0
     return MOST_ROWS_ASKED if composition.asks_outside else MOST_ROWS
 
@@ -296,7 +291,7 @@ def overhead(part: Part) -> int:
 def batches_of_case(composition: Composition, case: golden.Case) -> Iterator[list[str]]:
     yield [answer.text for answer in case.answers]
     subject = subject_of(case)
-    if compares(composition) and subject.reference.strip() and subject.right:
+    if composition.compares and subject.reference.strip() and subject.right:
         yield from batches_of(subject)
 
 
@@ -348,7 +343,7 @@ class Examiner:
                 return
             subject = subject_of(case)
             self.report.golden_problems += self.golden_problems(case, subject)
-            if compares(self.composition) and subject.reference.strip() and subject.right:
+            if self.composition.compares and subject.reference.strip() and subject.right:
                 self.question(subject)
             self.report.questions += 1
             self.told()

@@ -67,6 +67,10 @@ class Parameters(BaseModel):
         """With these parameters: is the highest score for right answers only? None: as the function says of itself."""
         return None
 
+    def compares(self) -> bool:
+        """With these parameters: does it look at the reference, though the function can do without one?"""
+        return False
+
 
 class NoParameters(Parameters):
     pass

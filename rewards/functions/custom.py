@@ -15,14 +15,18 @@ from rewards.sandbox import jail_process
 from rewards.sandbox.jail_process import SandboxError
 
 LONGEST_CODE = 64 << 10
-TEMPLATE = """def reward(completions, reference, **columns):
-    return [float(right in text) for text, right in zip(completions, reference)]
-"""
+# It passes the launch gate, which "float(right in text)" would not: a list of all answers has the right one in it.
+TEMPLATE = """import re
 
+
+def reward(completions, reference, **columns):
+    words = [re.sub(r"<[^>]*>", " ", text).strip(" .\\n").split() for text in completions]
+    return [float(found[-1:] == [right]) for found, right in zip(words, reference)]
+"""
 
 # To begin with: (what it shows, the code). Each runs as it is.
 EXAMPLES = (
-    ("All answers at once: does each contain its reference?", TEMPLATE),
+    ("All answers at once: is the last word the reference? Tags are no words.", TEMPLATE),
     (
         "One answer at a time: how close is the last number?",
         """import re
@@ -51,6 +55,9 @@ def reward(response, reference):
 """,
     ),
 )
+# What a function that scores is given; and how columns with the right answer are called.
+SCORED = {"completions", "response", "item"}
+RIGHT_ANSWER = re.compile(r"reference|answer|solution|truth|target|label|expected|gold", re.IGNORECASE)
 # In what Python says of code that it can't read, and in what the sandbox says of code that failed.
 LINE = re.compile(r"\bLine (\d+) is no Python|\(line (\d+)\)")
 
@@ -93,6 +100,9 @@ class CustomPython(Parameters):
     def decides(self) -> bool | None:
         return self.judges_answer
 
+    def compares(self) -> bool:
+        return reads_reference(tree_of(self.code))
+
 
 def tree_of(code: str) -> ast.Module:
     if len(code.encode("utf-8", "replace")) > LONGEST_CODE:
@@ -105,6 +115,22 @@ def tree_of(code: str) -> ast.Module:
         raise ValueError(f"Line {error.lineno or 1} is no Python: {error.msg}.") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"Python can't parse the code: {str(error)[:80] or type(error).__name__}.") from None
+
+
+def reads_reference(tree: ast.Module) -> bool:
+    """As far as names tell: an argument of a function that scores, or a key such as item["answer"]."""
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    arguments = [{each.arg for each in [*node.args.args, *node.args.kwonlyargs]} for node in functions]
+    read = set().union(*(names for names in arguments if names & SCORED))
+    return any(RIGHT_ANSWER.search(name) for name in read | keys(tree))
+
+
+def keys(tree: ast.Module) -> set[str]:
+    """Names in x["name"] and x.get("name")."""
+    found = [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript)]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    found += [node.args[0] for node in calls if node.func.attr == "get" and node.args]  # type: ignore[attr-defined]
+    return {node.value for node in found if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def answered(response: str, value: float, **parameters: object) -> Example:

@@ -114,6 +114,9 @@ class JudgeModel(Parameters):
     def columns(self) -> list[str]:
         return prompt.columns(self.template)
 
+    def compares(self) -> bool:
+        return "reference" in prompt.placeholders(self.template)
+
 
 ASKED = {
     "endpoint": "https://api.example.org/v1",

@@ -134,7 +134,9 @@ class TestEdit:
         assert "Saving changed parts makes version" in page
 
     def test_gate_clip_formula_and_closed_total_are_saved(self, owner_client, own):
-        data = posted(ANSWER, SHORT, base=presets.edition(own), slug="cities", formula="answer + short / 2", gated_total="-1")
+        data = posted(
+            ANSWER, SHORT, base=presets.edition(own), slug="cities", formula="answer + short / 2", gated_total="-1"
+        )
         data |= {"0-gate": "1", "1-clip_low": "0.1", "1-clip_high": "0.9"}
         owner_client.post(reverse("rewards:edit", args=[own.pk]), data)
         own.refresh_from_db()
@@ -151,7 +153,9 @@ class TestEdit:
 
     def test_golden_cases_stay(self, owner_client, own):
         RewardPreset.objects.filter(pk=own.pk).update(golden=GOLDEN)
-        owner_client.post(reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base=presets.edition(own), slug="cities"))
+        owner_client.post(
+            reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base=presets.edition(own), slug="cities")
+        )
         own.refresh_from_db()
         assert own.version == 2 and own.golden == GOLDEN
 
@@ -552,7 +556,12 @@ class TestAccess:
             assert call(address).headers["Location"].startswith(reverse("login"))
 
     def test_an_outsider_can_not_save_over_a_preset(self, outsider_client, own):
-        assert outsider_client.post(reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base=presets.edition(own))).status_code == 404
+        assert (
+            outsider_client.post(
+                reverse("rewards:edit", args=[own.pk]), posted(ANSWER, base=presets.edition(own))
+            ).status_code
+            == 404
+        )
         own.refresh_from_db()
         assert own.version == 1
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from rewards import checks, gate
 from rewards.attacks import attacks, many_answers, negated, shapes, well_formed
 from rewards.checks import Exam
 from rewards.composition import Composition
+from rewards.functions import custom
 from rewards.gate import Drawn, Report, examine, key, subjects_of
 from rewards.models import RewardCheck
 from rewards.registry import REGISTRY, Markers, NoParameters, RewardError, RewardFunction, Sample, Score
@@ -68,6 +70,42 @@ def test_a_reward_that_finds_the_answer_anywhere_is_refused_and_says_which_answe
     assert not report.passed
     assert {"denied", "list of many answers", "right in the reasoning only"} <= labels(report)
     assert "wrong answers earn as much as the right one" in report.problems[0]
+
+
+def code(text):
+    return of(part("custom_python", code=text))
+
+
+def test_custom_code_that_is_told_the_answer_is_examined_on_rows():
+    report = examine(code("def reward(completions, answer, **more):\n    return [1.0] * len(completions)"), [], [])
+    assert report.answers == 0
+    gameable = "def f(completions, answer, **more):\n    return [float(a in c) for c, a in zip(completions, answer)]"
+    rows = [(replace(sample, columns={"answer": sample.reference}), why) for sample, why in ROWS]
+    report = examine(code(gameable), [], subjects_of(rows))
+    assert {"denied", "list of many answers", "right in the reasoning only"} <= labels(report)
+    assert not report.passed
+
+
+def test_the_code_that_the_editor_begins_with_passes():
+    report = examine(code(custom.TEMPLATE), [], subjects_of(ROWS))
+    assert report.passed and not report.warnings and report.attacks > 50
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def reward(completions, reference, **columns): ...", True),
+        ("def reward(completions, *, ground_truth): ...", True),
+        ("def reward(completions, **kwargs):\n    return kwargs['solution']", True),
+        ("def grade(sample, item):\n    return item.get('expected_answer')", True),
+        ("def reward(response, reference): ...", True),
+        ("def clean(answer): ...\ndef reward(completions, **columns): ...", False),
+        ("def reward(completions, level=None, **kwargs): ...", False),
+    ],
+)
+def test_code_is_told_the_answer_if_it_names_it(text, told):
+    assert code(text).compares is told
+    assert bool(gate.rows_wanted(code(text))) is told
 
 
 def test_a_reward_that_refuses_right_answers_is_refused(register):
