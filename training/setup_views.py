@@ -527,11 +527,19 @@ def reason_given(request: HttpRequest) -> str:
     return request.POST.get("reward_override", "") if "override" in request.POST else ""
 
 
+def refusal(request: HttpRequest) -> str:
+    """What is missing to start with a reward that failed its check."""
+    if "override" not in request.POST:
+        return "Choose another reward, or tick “Train with it all the same” and say why."
+    return f"Write a reason of at least {reward_gate.SHORTEST_REASON} characters."
+
+
 def not_ready(request: HttpRequest, session: Session, found: list[Problem], was_draft: bool) -> HttpResponse:
     if was_draft:
         # What the gate found is a card of its own on that page, and doesn't disable its button.
-        found = [problem for problem in found if problem.field != reward_gate.FIELD]
-        return render(request, "training/new/review.html", page(request, session, "review", found), status=422)
+        mended = [problem for problem in found if problem.field != reward_gate.FIELD]
+        context = page(request, session, "review", mended) | {"refused": refusal(request) if mended != found else ""}
+        return render(request, "training/new/review.html", context, status=422)
     messages.error(request, f"The session can't go on: {found[0].message}")
     return redirect("training:session", session.pk)
 

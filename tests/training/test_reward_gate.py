@@ -189,7 +189,11 @@ def test_a_large_dataset_whose_parts_are_not_known_is_drawn_from_as_a_whole(draf
 def test_the_start_takes_the_reason_that_was_typed(owner_client, failing):
     start = reverse("training:start", args=[failing.pk])
     again = owner_client.post(start, {"reward_override": REASON})
-    assert again.status_code == 422 and REASON in again.content.decode()
+    page = again.content.decode()
+    assert again.status_code == 422 and REASON in page
+    assert "Not started" in page and "tick “Train with it all the same”" in page and "settings are complete" not in page
+    short = owner_client.post(start, {"reward_override": "why", "override": "1"})
+    assert short.status_code == 422 and "Write a reason of at least 10 characters." in short.content.decode()
     assert owner_client.post(start, {"reward_override": REASON, "override": "1"}).status_code == 302
     page = owner_client.get(reverse("training:session", args=[failing.pk])).content.decode()
     assert REASON in page and "failed its check" in page
