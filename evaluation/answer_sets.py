@@ -267,6 +267,13 @@ def cancel(user: AnyUser, value: str) -> None:
     running.cancel(row(user, value, Role.MEMBER))
 
 
+def remove(user: AnyUser, value: str) -> None:
+    found = row(user, value, Role.MEMBER)
+    gone, _ = AnswerSet.objects.filter(pk=found.pk).exclude(status__in=OPEN).delete()
+    if not gone:
+        raise NotAsked("The model still answers. Cancel it first.")
+
+
 def keep(user: AnyUser, value: str, texts: Sequence[str]) -> int:
     with transaction.atomic():
         found = row(user, value, Role.MEMBER)

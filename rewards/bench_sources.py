@@ -119,6 +119,9 @@ class Models(Protocol):
     def cancel(self, user: AnyUser, value: str) -> None:
         """Raises Http404, PermissionDenied."""
 
+    def remove(self, user: AnyUser, value: str) -> None:
+        """Raises Http404, PermissionDenied, and NotAsked while the model still answers."""
+
     def keep(self, user: AnyUser, value: str, texts: Sequence[str]) -> int:
         """Keeps the answers as they were edited, and says how many differ from what the model wrote. Raises Http404,
         PermissionDenied, NotAsked."""

@@ -196,6 +196,20 @@ def keep(request: HttpRequest, pk: UUID) -> HttpResponse:
     return changed(request, pk, f"Kept. {number} of the answers differ from what the model wrote.")
 
 
+@require_POST
+def remove(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Deletes what a model answered; what is typed to ask the next one stays."""
+    try:
+        bench_sources.models().remove(request.user, str(pk))
+    except NotAsked as problem:
+        return changed(request, pk, str(problem), failed=True)
+    form = AskForm(request.user, initial=as_typed(request))
+    if is_htmx(request):
+        return render(request, "rewards/_bench_ask.html", {**asking_context(request, form), "ask": form, "asked": None})
+    initial = {**request.POST.dict(), "take": "model", "asked": ""}
+    return whole(request, BenchPageForm(request.user, initial=initial), ask=form, asked=None)
+
+
 def changed(request: HttpRequest, pk: UUID, said: str = "", failed: bool = False) -> HttpResponse:
     asked = bench_sources.models().answered(request.user, str(pk))
     if is_htmx(request):

@@ -19,6 +19,7 @@ urlpatterns = [
     path("bench/ask/", bench_views.ask, name="bench-ask"),
     path("bench/answers/<uuid:pk>/", bench_views.answers, name="bench-answers"),
     path("bench/answers/<uuid:pk>/cancel/", bench_views.cancel, name="bench-cancel"),
+    path("bench/answers/<uuid:pk>/remove/", bench_views.remove, name="bench-remove"),
     path("bench/answers/<uuid:pk>/keep/", bench_views.keep, name="bench-keep"),
     path("<uuid:pk>/", views.detail, name="detail"),
     path("<uuid:pk>/score/", views.score, name="score"),

@@ -213,6 +213,24 @@ def test_changed_answers_stay_on_the_page_when_something_else_is_wrong(owner_cli
     assert "This field is required" in without_scripts and "seven and a half</textarea>" in without_scripts
 
 
+def test_answers_are_deleted_once_the_model_is_done_and_what_was_typed_stays(
+    owner_client: Client, viewer_client: Client, outsider_client: Client, session: Session
+) -> None:
+    found = ready(owner_client, session, "7")
+    assert viewer_client.post(url("remove", found)).status_code == 403
+    assert outsider_client.post(url("remove", found)).status_code == 404
+    AnswerSet.objects.filter(pk=found.pk).update(status=JobStatus.RUNNING)
+    assert 'id="bench-cancel"' in owner_client.post(url("remove", found), headers=HTMX).content.decode()
+    assert AnswerSet.objects.exists(), "it is cancelled first"
+    AnswerSet.objects.filter(pk=found.pk).update(status=JobStatus.READY)
+    typed = {"ask-question": "And what is 9 + 9?", "ask-temperature": "0.3"}
+    page = owner_client.post(url("remove", found), typed, headers=HTMX).content.decode()
+    assert "And what is 9 + 9?" in page and 'value="0.3"' in page and str(found.pk) not in page
+    assert not AnswerSet.objects.exists()
+    again = ready(owner_client, session, "7")
+    assert "Test bench" in owner_client.post(url("remove", again)).content.decode()
+
+
 def test_half_of_the_answers_are_not_kept(owner_client: Client, session: Session) -> None:
     found = ready(owner_client, session, "7", "8")
     page = owner_client.post(url("keep", found), {"edited": ["9"]}, headers=HTMX).content.decode()

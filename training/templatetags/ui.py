@@ -11,6 +11,7 @@ from django import template
 from django.conf import settings
 from django.template.defaultfilters import stringfilter
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -75,6 +76,12 @@ def relative_time(moment: datetime | None) -> str | SafeString:
         exact.strftime("%d %b %Y, %H:%M:%S %Z"),
         time_ago((timezone.now() - moment).total_seconds()),
     )
+
+
+@register.filter
+def parsed_time(text: str) -> datetime | None:
+    """A time that is kept as ISO text."""
+    return parse_datetime(text)
 
 
 def time_ago(seconds: float) -> str:
