@@ -424,7 +424,8 @@ class Examiner:
             self.report.failed_rows.append(subject.row)
         alike = [kept.label for kept in self.report.failures if kept.kind == failure.kind]
         if len(alike) < EXAMPLES_KEPT and alike.count(failure.label) < ALIKE_KEPT:
-            text, about = failure.text[:TEXT_KEPT], subject.sample.instruction[:TEXT_KEPT]
+            # How it ends: that is where the answer stands.
+            text, about = failure.text[-TEXT_KEPT:], subject.sample.instruction[:TEXT_KEPT]
             why = failure.why[:TEXT_KEPT]
             self.report.failures.append(replace(failure, instruction=about, text=text, why=why, row=subject.row))
 

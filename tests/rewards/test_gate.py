@@ -72,6 +72,13 @@ def test_a_reward_that_finds_the_answer_anywhere_is_refused_and_says_which_answe
     assert "wrong answers earn as much as the right one" in report.problems[0]
 
 
+def test_an_answer_that_got_through_is_shown_where_it_says_something(register):
+    rows = [(ROWS[0][0], "so " * 200)]
+    report = examine(register(lambda s, p: Score(1.0)), [], subjects_of(rows))
+    (denied,) = [failure for failure in report.failures if failure.label == "denied"]
+    assert denied.ending.endswith("<SOLUTION>-20</SOLUTION>")
+
+
 def code(text):
     return of(part("custom_python", code=text))
 
