@@ -538,7 +538,8 @@ def not_ready(request: HttpRequest, session: Session, found: list[Problem], was_
     if was_draft:
         # What the gate found is a card of its own on that page, and doesn't disable its button.
         mended = [problem for problem in found if problem.field != reward_gate.FIELD]
-        context = page(request, session, "review", mended) | {"not_started": refusal(request) if mended != found else ""}
+        missing = {"not_started": refusal(request) if mended != found else ""}
+        context = page(request, session, "review", mended) | missing
         return render(request, "training/new/review.html", context, status=422)
     messages.error(request, f"The session can't go on: {found[0].message}")
     return redirect("training:session", session.pk)
