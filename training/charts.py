@@ -156,7 +156,7 @@ HELD_OUT_CHART = Chart(
     "held_out", "Held-out score", "Score on questions that are not trained on, with its 95 % interval.",
     can_log=False, empty="No held-out question was answered yet.", lines=[
         Line("held_out/score", "during training", edges=("held_out/low", "held_out/high"), sparse=True),
-        Line("test/accuracy", "before and after", "quiet-2", edges=("test/low", "test/high"), dashed=True, sparse=True),
+        Line("test/score", "before and after", "quiet-2", edges=("test/low", "test/high"), dashed=True, sparse=True),
     ])  # fmt: skip
 LENGTH_CHART = Chart(
     "length", "Completion length", "Tokens per answer: shortest, mean, longest.", style="tokens", floor=0, lines=[

@@ -26,7 +26,7 @@ DIGITS = 7
 
 # Columns of the training phase that come from evaluations.
 HELD_OUT = {"held_out/score": "score", "held_out/low": "low", "held_out/high": "high"}
-TEST = {"test/accuracy": "accuracy", "test/low": "low", "test/high": "high"}
+TEST = {"test/score": "accuracy", "test/low": "low", "test/high": "high"}
 EVALUATED = [*HELD_OUT, *TEST]
 
 
@@ -120,7 +120,7 @@ def collect(
 
 
 def evaluations(session: Session, within: Range) -> list[Row]:
-    """The held-out score at the steps it was taken, and the accuracy before step 1 and after the last step."""
+    """The held-out score at the steps it was taken, and accuracy or mean reward before step 1 and after the last step."""
     found = session.events.filter(kind=Kind.EVALUATION, superseded=False).order_by("seq")
     rows = [*during_training(found), *before_and_after(session, found)]
     return [row for row in rows if within.low <= row[0] <= within.high]
@@ -137,5 +137,10 @@ def before_and_after(session: Session, found: QuerySet[Event]) -> Iterator[Row]:
     last = metric_events(session).order_by("-seq").values_list("step", flat=True).first()
     for label, place in (("base", 0), ("adapter", last)):
         summary = summaries.get(label) or {}
-        if place is not None and summary.get("accuracy") is not None:
+        if place is None:
+            continue
+        if summary.get("accuracy") is not None:
             yield place, {key: summary.get(name) for key, name in TEST.items()}
+        elif summary.get("mean_reward") is not None:
+            # The reward does not say what is right.
+            yield place, dict.fromkeys(TEST) | {"test/score": summary["mean_reward"]}

@@ -219,7 +219,7 @@ def test_a_csv_without_a_key_and_with_an_unknown_axis_is_refused_with_words(
 def test_series_tell_when_each_step_was(owner_client: Client, pair: list[Session]) -> None:
     url = reverse("training:series", args=[pair[0].pk])
     plain = owner_client.get(url, {"keys": "kl"}).json()
-    timed = owner_client.get(url, {"keys": "kl,test/accuracy", "seconds": "1"}).json()
+    timed = owner_client.get(url, {"keys": "kl,test/score", "seconds": "1"}).json()
     assert "seconds" not in plain
     assert timed["steps"] == [0, *plain["steps"]]
     assert len(timed["seconds"]) == len(timed["steps"])

@@ -430,9 +430,9 @@ def test_the_csv_of_the_warm_up_of_the_machine_and_of_held_out_scores(owner_clie
     machine = csv_of(owner_client, session, key="cpu_percent", kind="system")
     assert len(machine) == 5
     assert machine[0]["time"].startswith("20")
-    scores = csv_of(owner_client, session, key=["test/accuracy", "test/low"])
+    scores = csv_of(owner_client, session, key=["test/score", "test/low"])
     assert [row["step"] for row in scores] == ["0", "5"]
-    assert float(scores[0]["test/low"]) < float(scores[0]["test/accuracy"]) < 1
+    assert float(scores[0]["test/low"]) < float(scores[0]["test/score"]) < 1
 
 
 @pytest.mark.parametrize("query", [{"key": "loss", "phase": "lunch"}, {"key": "loss", "from": "x"}])

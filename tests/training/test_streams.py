@@ -172,13 +172,29 @@ def test_held_out_scores_stand_at_their_steps_with_their_intervals(owner_client:
             history.held_out(step, step / 50)
     history.evaluate("adapter", Status.FINISHING, 0.75)
     history.save()
-    keys = "reward,held_out/score,held_out/low,held_out/high,test/accuracy,test/low"
+    keys = "reward,held_out/score,held_out/low,held_out/high,test/score,test/low"
     reply = owner_client.get(f"/sessions/{session.pk}/series/", {"keys": keys}).json()
     score = dict(zip(reply["steps"], reply["series"]["held_out/score"], strict=True))
     assert {step: value for step, value in score.items() if value is not None} == {10: 0.2, 20: 0.4, 30: 0.6}
-    test = dict(zip(reply["steps"], reply["series"]["test/accuracy"], strict=True))
+    test = dict(zip(reply["steps"], reply["series"]["test/score"], strict=True))
     assert [step for step, value in test.items() if value is not None] == [0, 30]
     assert reply["series"]["test/low"][0] < test[0]
+
+
+def test_a_reward_that_does_not_say_what_is_right_is_drawn_by_its_mean(team) -> None:
+    session = make_session(team)
+    history = History(session)
+    for step in range(1, 4):
+        history.step(step, 3)
+    for label, status, mean in (("base", Status.STARTING, 0.5), ("adapter", Status.FINISHING, 1.5)):
+        history.evaluate(label, status, 0.5)
+        summary = history.rows[-1].data["summary"]
+        summary |= {"accuracy": None, "correct": None, "low": None, "high": None, "mean_reward": mean}
+    history.save()
+    found = series.metrics(session, ["test/score", "test/low"])
+    assert dict(zip(found.axis, found.columns["test/score"], strict=True))[3] == 1.5
+    assert [value for value in found.columns["test/score"] if value is not None] == [0.5, 1.5]
+    assert not any(found.columns["test/low"])
 
 
 def test_every_held_out_score_survives_thinning(team) -> None:
