@@ -120,7 +120,7 @@ def collect(
 
 
 def evaluations(session: Session, within: Range) -> list[Row]:
-    """The held-out score at the steps it was taken, and accuracy or mean reward before step 1 and after the last step."""
+    """The held-out score at the steps it was taken; before step 1 and after the last one the accuracy, or mean reward."""
     found = session.events.filter(kind=Kind.EVALUATION, superseded=False).order_by("seq")
     rows = [*during_training(found), *before_and_after(session, found)]
     return [row for row in rows if within.low <= row[0] <= within.high]
@@ -143,4 +143,4 @@ def before_and_after(session: Session, found: QuerySet[Event]) -> Iterator[Row]:
             yield place, {key: summary.get(name) for key, name in TEST.items()}
         elif summary.get("mean_reward") is not None:
             # The reward does not say what is right.
-            yield place, dict.fromkeys(TEST) | {"test/score": summary["mean_reward"]}
+            yield place, {"test/score": summary["mean_reward"]}
