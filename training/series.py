@@ -120,7 +120,7 @@ def collect(
 
 
 def evaluations(session: Session, within: Range) -> list[Row]:
-    """The held-out score at the steps it was taken; before step 1 and after the last one the accuracy, or mean reward."""
+    """The held-out score at the steps it was taken; before step 1 and after the last one accuracy or mean reward."""
     found = session.events.filter(kind=Kind.EVALUATION, superseded=False).order_by("seq")
     rows = [*during_training(found), *before_and_after(session, found)]
     return [row for row in rows if within.low <= row[0] <= within.high]
