@@ -93,20 +93,20 @@ export function flushBefore(save) {
 }
 
 /* A form that destroys something asks first: <form data-confirm="Delete it?" data-confirm-text="..." data-confirm-button="Delete">. */
-function ask(form) {
+function ask(question, more, go) {
   const dialog = document.createElement("dialog");
   dialog.className = "lc-dialog";
   const title = document.createElement("h2");
-  title.textContent = form.dataset.confirm;
+  title.textContent = question;
   const text = document.createElement("p");
-  text.textContent = form.dataset.confirmText || "";
+  text.textContent = more || "";
   text.hidden = !text.textContent;
   const buttons = document.createElement("form");
   buttons.method = "dialog";
   buttons.className = "btn-row";
   for (const [value, words, css] of [
     ["", "Keep it", "btn btn-quiet"],
-    ["yes", form.dataset.confirmButton || form.querySelector("[type=submit]")?.textContent.trim() || "Go on", "btn btn-danger-solid"],
+    ["yes", go || "Go on", "btn btn-danger-solid"],
   ]) {
     const button = document.createElement("button");
     Object.assign(button, { value, textContent: words, className: css });
@@ -125,6 +125,19 @@ function ask(form) {
   });
 }
 
+/* What htmx sends asks in the same way: hx-confirm, data-confirm-text, data-confirm-button. */
+document.addEventListener("htmx:confirm", async (event) => {
+  const { question, elt, issueRequest } = event.detail;
+  if (!question) return;
+  event.preventDefault();
+  if (await ask(question, elt.dataset.confirmText, elt.dataset.confirmButton)) issueRequest(true);
+});
+
+function askOf(form) {
+  const { confirm, confirmText, confirmButton } = form.dataset;
+  return ask(confirm, confirmText, confirmButton || form.querySelector("[type=submit]")?.textContent.trim());
+}
+
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   const asks = form.dataset.confirm && !form.dataset.confirmed;
@@ -132,7 +145,7 @@ document.addEventListener("submit", async (event) => {
   if (!asks && !waits) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  if (asks && !(await ask(form))) return;
+  if (asks && !(await askOf(form))) return;
   if (waits) await flush().catch(() => toast("The draft could not be saved.", "error"));
   // A form can't be sent again while its own submit event is still being handled.
   await new Promise((resolve) => setTimeout(resolve));

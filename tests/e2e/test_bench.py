@@ -126,6 +126,12 @@ def test_a_tiny_model_answers_and_its_answers_are_changed_scored_and_kept(
     page.get_by_text("Earlier answers of models").click()
     page.get_by_role("link", name="tiny").first.click()
     expect(answers.nth(1)).to_have_value("<SOLUTION>7</SOLUTION>")
+    page.locator("#bench-remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    expect(answers).to_have_count(3)
+    page.locator("#bench-remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(answers).to_have_count(0)
 
 
 def test_a_model_that_still_answers_is_cancelled(app: App, bench: Page, tiny_model: Path) -> None:
