@@ -25,7 +25,6 @@ def run(seed: int = 1, fills: int = 25, broken: str = "") -> dict[str, Any]:
     dice = random.Random(seed)
     steps = 60 * fills + 40
     with small_disk() as disk, stack(CHAOS_BREAK=broken, LORACRAFT_MIN_FREE_MB="8") as running:
-        (running.data / "outputs").rmdir()
         (running.data / "outputs").symlink_to(disk)
         [session] = running.queue(1, steps, save_every=5)
         running.start_worker()
