@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ RING_AGAIN_SECONDS = 10.0
 REPORT_SECONDS = 0.5
 QUEUED, RUNNING = Q(status=JobStatus.QUEUED), Q(status=JobStatus.RUNNING)
 OPEN = Q(status__in=[JobStatus.QUEUED, JobStatus.RUNNING])
+HELD = ~Q(worker="")
 
 
 class Lost(Exception):
@@ -38,7 +39,8 @@ class Lost(Exception):
 @dataclass(frozen=True)
 class JobKind:
     """`at_once`: how many of them one machine runs. `tidy` removes what an ended attempt left behind. `if_killed`: what
-    to do about a child that was killed each time it was tried."""
+    to do about a child that was killed each time it was tried. `claim` is for those that need more than a lease: the
+    attempt, or None while they wait; `has_room` says beforehand whether one of them could begin now."""
 
     model: type[Job]
     command: str
@@ -46,6 +48,9 @@ class JobKind:
     tidy: Callable[[Any], None] = lambda job: None
     at_once: int = 1
     if_killed: str = "Most likely the memory was full: try a smaller model."
+    claim: Callable[[str], int | None] | None = None
+    has_room: Callable[[], bool] = lambda: True
+    environment: Callable[[str], Mapping[str, str]] = lambda pk: {}
 
 
 KINDS: dict[str, JobKind] = {}
@@ -67,11 +72,15 @@ def cancel(job: Job) -> bool:
 def dispatch() -> None:
     """Takes jobs back from dead workers and rings for those that wait. The dispatcher calls it at every look."""
     for kind in KINDS.values():
-        for job in leases.overdue(kind.model, RUNNING):
-            _try_again(kind, job, job.attempt, "its worker ended")
+        for job in leases.overdue(kind.model, RUNNING | HELD):
+            if job.status == JobStatus.RUNNING:
+                _try_again(kind, job, job.attempt, "its worker ended")
+            else:
+                # It ended, and its worker died before it could let it go.
+                leases.release(kind.model, job.pk, job.attempt)
         free = max(0, kind.at_once - leases.held_here(kind.model, RUNNING))
         waiting = kind.model._default_manager.filter(QUEUED).order_by("created_at").values_list("pk", flat=True)[:free]
-        for pk in waiting:
+        for pk in waiting if waiting and kind.has_room() else ():
             _ring_again(kind, str(pk))
 
 
@@ -92,15 +101,20 @@ def run(kind: JobKind, pk: str, on_tick: Callable[[Job], None] | None = None, *,
         return False
     if waits and leases.held_here(kind.model, RUNNING) >= kind.at_once:
         return False
-    attempt = leases.claim(kind.model, pk, QUEUED, status=JobStatus.RUNNING, progress=0, message="")
+    attempt = kind.claim(pk) if kind.claim else claim(kind.model, pk)
     if attempt is None:
         return False
     watch = _Watch(kind, pk, attempt, on_tick)
     argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), kind.command, str(pk), str(attempt)]
     with children.unfinished_work():
-        code = children.run_child(argv, log=log_file(pk), on_tick=watch)
+        code = children.run_child(argv, log=log_file(pk), on_tick=watch, environment=kind.environment(pk))
         _settle(kind, pk, attempt, code)
     return True
+
+
+def claim(model: type[Job], pk: str, **changes: Any) -> int | None:
+    """The attempt that may run it now; None if it does not wait any more."""
+    return leases.claim(model, pk, QUEUED, status=JobStatus.RUNNING, progress=0, message="", **changes)
 
 
 def log_file(pk: Any) -> Path:

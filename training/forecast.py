@@ -11,12 +11,18 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from jobs.choices import JobStatus
 from training import lifecycle, queue, slots
 from training.choices import RUNNING, Status
-from training.models import QueuePause, Session, Worker
+from training.models import Preflight, QueuePause, Session, Worker
+from training.preflights import SECONDS
 from training.queue import Ticket
 from training.slots import Slot
 from training.templatetags.ui import size_in_bytes
+
+NO_WORKER = "No worker is running: start one with make run."
+# Of those that hold a device: more are counted.
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,23 @@ class Forecast:
         return [Slot(key, number) for key, offer in offers.items() for number in range(offer["slots"])]
 
     @cached_property
-    def held(self) -> dict[Slot, Session]:
-        return {Slot(session.device, session.slot): session for session in self.running}
+    def tried(self) -> list[Preflight]:
+        """Those that hold a slot."""
+        return list(Preflight.objects.exclude(worker="").select_related("session"))
+
+    @cached_property
+    def preflights(self) -> list[Preflight]:
+        return queue.preflights()
+
+    @cached_property
+    def held(self) -> dict[Slot, Session | Preflight]:
+        holders: list[Session | Preflight] = [*self.running, *self.tried]
+        return {Slot(holder.device, holder.slot): holder for holder in holders}
+
+    @cached_property
+    def preflight_first(self) -> bool:
+        """Whether one goes before the sessions that wait."""
+        return bool(self.preflights) and bool(queue.in_turn_for(self.preflights[0], self.slots))
 
     @cached_property
     def free(self) -> int:
@@ -98,12 +119,16 @@ class Forecast:
         ends = [self._end(self.held.get(slot)) for slot in self.slots]
         known = [end for end in ends if end is not None]
         heapq.heapify(known)
+        if known and self.preflight_first:
+            heapq.heapreplace(known, known[0] + timedelta(seconds=SECONDS))
         return known
 
-    def _end(self, session: Session | None) -> datetime | None:
-        if session is None:
+    def _end(self, holder: Session | Preflight | None) -> datetime | None:
+        if holder is None:
             return self.now
-        left = session.seconds_left if session.seconds_left is not None else left_of(session)
+        if isinstance(holder, Preflight):
+            return max(self.now, (holder.started_at or self.now) + timedelta(seconds=SECONDS))
+        left = holder.seconds_left if holder.seconds_left is not None else left_of(holder)
         return None if left is None else self.now + timedelta(seconds=left)
 
     def _lengths(self) -> dict[UUID, float | None]:
@@ -118,19 +143,59 @@ class Forecast:
         if ticket.phase == lifecycle.NO_SPACE and (missing := lifecycle.missing_space(ticket.pk)):
             return f"The disk is full: it goes on when {size_in_bytes(missing)} more are free.", "there is space"
         if not self.workers:
-            return "No worker is running: start one with make run.", "a worker runs"
+            return NO_WORKER, "a worker runs"
         return None
 
     def _reason(self, ticket: Ticket, ahead: int) -> str:
         again = "Waits to go on from its last checkpoint. " if ticket.goes_on else ""
-        if ahead < self.free:
+        if ahead + self.preflight_first < self.free:
             return f"{again}Next: a worker takes it in a moment."
         count = len({slot.device for slot in self.slots})
         devices = "the only device" if count == 1 else f"the {count} devices"
         if not ahead:
-            busy = "the only device is" if count == 1 else f"all {count} devices are"
-            return f"{again}Next: {busy} busy."
+            return f"{again}Next{', after a preflight' if self.preflight_first else ''}: {self._busy(count)}."
         return f"{again}{ahead} session{' is' if ahead == 1 else 's are'} before it on {devices}."
+
+    def _busy(self, count: int) -> str:
+        tried = sum(isinstance(self.held.get(slot), Preflight) for slot in self.slots)
+        if count == 1:
+            return "the only device is busy" + (" with a preflight" if tried == len(self.slots) else "")
+        return f"all {count} devices are busy" + (f", {tried} of them with a preflight" if tried else "")
+
+    def of_preflight(self, job: Preflight, offered: list[Slot] | None = None) -> str:
+        """Why a preflight waits. `offered`: where it could run, if not on the devices of workers."""
+        if pause := self.pauses.get(None) or self.pauses.get(job.team_id):
+            return told(pause)
+        offered = self.slots if offered is None else offered
+        if not offered:
+            return NO_WORKER
+        before = next((place for place, other in enumerate(self.preflights) if other.pk == job.pk), 0)
+        if before:
+            return f"Waits: {before} preflight{' is' if before == 1 else 's are'} before it."
+        holders = [self.held[slot] for slot in offered if slot in self.held]
+        if len(holders) == len(offered):
+            return f"Waits for {device_of(offered)}: {listed([doing(holder, job.team_id) for holder in holders])}."
+        if not queue.in_turn_for(job, [slot for slot in offered if slot not in self.held]) and self.tickets:
+            return "Waits: after the last preflight a session that waits begins first."
+        return "A worker takes it in a moment."
+
+
+def device_of(offered: list[Slot]) -> str:
+    keys = {slot.device for slot in offered}
+    if len(keys) > 1:
+        return f"one of the {len(keys)} devices"
+    return "the CPU" if offered[0].device.startswith("cpu@") else "the GPU"
+
+
+def doing(holder: Session | Preflight, team: int) -> str:
+    """Sessions of other teams are not named."""
+    session, what = (holder.session, "being tried out") if isinstance(holder, Preflight) else (holder, "training")
+    return f"{session.name if session.team_id == team else 'a session of another team'} is {what}"
+
+
+def listed(texts: list[str]) -> str:
+    more = len(texts) - NAMED
+    return ", ".join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def left_of(session: Session) -> float | None:
@@ -150,6 +215,11 @@ def told(pause: QueuePause) -> str:
     whose = f"The queue of {pause.team} is" if pause.team else "The queue is"
     by = f" by {pause.by}" if pause.by else ""
     return f"{whose} paused{by} since {clock(pause.at)}{f': {pause.reason}' if pause.reason else ''}."
+
+
+def why_tried_later(job: Preflight, offered: list[Slot] | None = None) -> str:
+    """Empty if it does not wait."""
+    return Forecast().of_preflight(job, offered) if job.status == JobStatus.QUEUED else ""
 
 
 def place_of(session: Session) -> Place | None:

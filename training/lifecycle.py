@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q
 from django.db.models.functions import Now
 
-from jobs import children, leases
+from jobs import children, leases, running
 from rewards import presets
 from training import queue, reward_gate, slots
 from training.choices import ACTIVE, RESUMABLE, RUNNING, Kind, Status
 from training.engine import checkpoints
 from training.engine.files import damage
-from training.models import Event, Session
+from training.models import Event, Preflight, Session
 from training.readiness import NotReady, Ready, check
 from training.schema import Problem, SessionConfig
 
@@ -74,6 +74,7 @@ def save_draft(session: Session, config: dict[str, Any], name: str | None = None
 def start(session: Session, by: AnyUser | None, reward_override: str = "") -> bool:
     """Queues a draft, or a session that was stopped or failed. False: somebody else started it already.
 
+    A preflight of it that waits or runs is cancelled: it would only keep the session waiting.
     Raises NotReady with everything that is wrong, each on its dotted field. A reward that fails its check needs
     `reward_override`: the reason to train with it all the same, which is kept.
     """
@@ -87,6 +88,8 @@ def start(session: Session, by: AnyUser | None, reward_override: str = "") -> bo
         if not _queue(session, Q(status=Status.DRAFT), **_frozen(session.team, ready), **gate):
             return False
         write_config(session.folder, ready, gate)
+        for tried in Preflight.objects.filter(running.OPEN, session=session):
+            running.cancel(tried)
     return True
 
 
@@ -176,8 +179,8 @@ def claim(session_id: uuid.UUID | str) -> int | None:
     if not _has_room(session_id):
         return None
     with transaction.atomic():
-        _one_claim_at_a_time()
-        free = slots.free_here()
+        slots.one_claim_at_a_time()
+        free = free_for_sessions()
         if not free or uuid.UUID(str(session_id)) not in waiting()[: len(free)]:
             return None
         return _take(session_id, Q(status=Status.QUEUED), free[0])
@@ -189,21 +192,22 @@ def claim_here(session: Session, *statuses: str) -> int | None:
 
 
 class DevicesTaken(Exception):
-    """Every GPU of this machine runs a session."""
+    """Every GPU of this machine is held by a session or a preflight."""
 
 
 def _take_for_a_command(session: Session, when: Q, **changes: Any) -> int | None:
     with transaction.atomic():
-        _one_claim_at_a_time()
+        slots.one_claim_at_a_time()
         slot = slots.for_a_command()
         if slot is None:
-            raise DevicesTaken("Every GPU of this machine runs a session: wait for one to end, or stop it.")
+            raise DevicesTaken("Every GPU of this machine is taken: wait for what runs there to end, or stop it.")
         return _take(session.pk, when, slot, **changes)
 
 
 def _take(session_id: uuid.UUID | str, when: Q, slot: slots.Slot, **changes: Any) -> int | None:
     try:
         with transaction.atomic():
+            slots.session_begins_on(slot)
             return leases.claim(
                 Session,
                 session_id,
@@ -221,6 +225,12 @@ def _take(session_id: uuid.UUID | str, when: Q, slot: slots.Slot, **changes: Any
     except IntegrityError:
         # Somebody else holds the slot: another worker was quicker.
         return None
+
+
+def free_for_sessions() -> list[slots.Slot]:
+    """The free slots of this machine that no preflight goes to first."""
+    free = slots.free_here()
+    return queue.shared_out(free, len(waiting()))[2] if free else []
 
 
 def waiting() -> list[uuid.UUID]:
@@ -442,13 +452,6 @@ def _change(session: Session, when: Q, **changes: Any) -> bool:
         session.refresh_from_db()
         session.__dict__.pop("parsed_config", None)
     return won
-
-
-def _one_claim_at_a_time() -> None:
-    """Counting and claiming must not overlap. SQLite has one writer anyway: its transactions begin IMMEDIATE."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('loracraft.claim'))")
 
 
 def _remove_files(session: Session) -> None:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.access import get_or_404
 from accounts.models import Role
 from loracraft.inputs import valid
-from training import preflights
+from training import forecast, preflights
 from training.models import Session
 from training.preflights import NotTried
 from training.readiness import NotReady
@@ -51,7 +51,7 @@ def as_json(session: Session) -> dict[str, Any]:
     return {
         "status": job.status if job else "none",
         "progress": job.progress if job else None,
-        "message": job.message if job else "",
+        "message": " ".join(filter(None, [job.message, forecast.why_tried_later(job)])) if job else "",
         "error": job.error if job else "",
         "config_changed": found.changed,
         "starts_session": bool(job and job.starts),

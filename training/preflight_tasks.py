@@ -17,5 +17,8 @@ PREFLIGHT = running.JobKind(
     command="run_preflight",
     ring=run_preflight,
     tidy=preflights.tidy,
+    claim=preflights.claim,
+    has_room=preflights.has_room,
+    environment=preflights.environment_of,
     if_killed="Most likely the memory was full: lower the batch size or the new tokens, or choose a smaller model.",
 )

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import get_or_404
 from accounts.models import Role
-from training import preflights
+from training import forecast, preflights
 from training.choices import Status
 from training.models import Session
 from training.previews import Preview
@@ -59,6 +59,7 @@ def card(session: Session, preview: Preview) -> dict[str, Any]:
     most = max((bar["count"] for bar in bars), default=0) or 1
     return {
         "preflight": found,
+        "waits": forecast.why_tried_later(found.job) if found.job else "",
         "bars": [{**bar, "share": bar["count"] / most} for bar in bars],
         "questions_asked": preflights.QUESTIONS,
         "answers_asked": preflights.answers_for(preview.config),

@@ -11,17 +11,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psutil
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Q
+from django.db import IntegrityError, transaction
 
 from accounts.models import AnyUser, Team
-from jobs import leases, running
+from jobs import running
 from jobs.choices import JobStatus
-from training import architecture, base_models, devices, lifecycle, preflight_results, readiness, reward_gate
-from training.choices import RUNNING, Status
+from training import (
+    architecture,
+    base_models,
+    devices,
+    lifecycle,
+    preflight_results,
+    queue,
+    readiness,
+    reward_gate,
+    slots,
+)
+from training.choices import Status
 from training.models import Preflight, Session
 from training.preflight_advice import BAD
 from training.schema import SessionConfig
@@ -36,16 +46,11 @@ FEWEST, MOST = 4, 64
 # Of the whole device, for answers and steps together. Loading comes on top.
 SECONDS = 600.0
 LOOK_SECONDS = 2.0
-WAITING = "Waits: a session is training on this machine"
 logger = logging.getLogger(__name__)
 
 
 class NotTried(Exception):
     """Why there is nothing to try, in words."""
-
-
-class Busy(Exception):
-    """A session began to train on this machine: it has the device."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,10 @@ class State:
 
 def state(session: Session, digest: str) -> State:
     """`digest` of what the session would be now; "" if it can't be told."""
-    rows = list(Preflight.objects.filter(session=session)[:2])
-    done = next((row for row in rows if row.status == JobStatus.READY), None)
-    return State(rows[0] if rows else None, done, done is not None and done.digest != digest)
+    rows = Preflight.objects.filter(session=session)
+    job = rows.first()
+    done = job if job is None or job.status == JobStatus.READY else rows.filter(status=JobStatus.READY).first()
+    return State(job, done, done is not None and done.digest != digest)
 
 
 def digest_of(config: SessionConfig, reward: dict[str, Any], version: DatasetVersion | None) -> str:
@@ -114,9 +120,9 @@ def start(session: Session, by: AnyUser | None, *, then_start: bool = False, rew
             if then_start:
                 same.filter(pk=open_one.pk).update(starts=True, reward_override=reward_override)
             return open_one
-        # The last result stays until there is a new one.
+        # The last result stays until there is a new one, and what the queue has to know of slots.
         kept = same.filter(status=JobStatus.READY).values_list("pk", flat=True)[:1]
-        same.exclude(status__in=OPEN).exclude(pk__in=list(kept)).delete()
+        same.filter(device="").exclude(status__in=OPEN).exclude(pk__in=list(kept)).delete()
         if open_one:
             running.cancel(open_one)
         job = Preflight.objects.create(
@@ -147,19 +153,41 @@ def cancel(session: Session) -> bool:
     return job is not None and running.cancel(job)
 
 
-def is_busy() -> bool:
-    """Whether a session is training on this machine."""
-    return leases.held_here(Session, Q(status__in=RUNNING)) > 0
-
-
-def attend(pk: str, *, waits: bool = True) -> bool:
-    """In a worker: runs it, unless a session has the device. The dispatcher rings again for what waits."""
+def attend(pk: str) -> bool:
+    """In a worker: runs it, if there is a slot for it. The dispatcher rings again for what waits."""
     from training.preflight_tasks import PREFLIGHT
 
-    if is_busy():
-        Preflight.objects.filter(pk=pk, status=JobStatus.QUEUED).update(message=WAITING)
-        return False
-    return running.run(PREFLIGHT, pk, waits=waits)
+    return running.run(PREFLIGHT, pk)
+
+
+def claim(pk: str) -> int | None:
+    """The attempt that may run it now; None if it does not wait, no slot is free or it is not its turn."""
+    with transaction.atomic():
+        slots.one_claim_at_a_time()
+        first, slot = _next()
+        if slot is None or str(first) != str(pk):
+            return None
+        try:
+            with transaction.atomic():
+                return running.claim(Preflight, pk, device=slot.device, slot=slot.number)
+        except IntegrityError:
+            # Another worker was quicker.
+            return None
+
+
+def has_room() -> bool:
+    """Whether the next one could begin on this machine."""
+    return _next()[1] is not None
+
+
+def _next() -> tuple[UUID | None, slots.Slot | None]:
+    first, slot, _ = queue.shared_out(slots.free_here(), len(lifecycle.waiting()))
+    return first, slot
+
+
+def environment_of(pk: str) -> dict[str, str]:
+    job = Preflight.objects.filter(pk=pk).first()
+    return slots.environment_of(job) if job else {}
 
 
 def folder_of(job: Preflight) -> Path:
@@ -181,7 +209,7 @@ def tidy(job: Preflight) -> None:
 
 
 def perform(job: Preflight) -> None:
-    """Measures, and records the outcome. Returns without one if it was cancelled or has to wait again."""
+    """Measures, and records the outcome. Returns without one if it was cancelled."""
     from training.engine.problems import EngineError, explained
 
     tidy(job)
@@ -190,8 +218,6 @@ def perform(job: Preflight) -> None:
         _start_its_session(job)
     except running.Lost:
         return
-    except Busy:
-        _wait_again(job)
     except EngineError as error:
         running.fail(job, f"{error.message} {error.hint}".strip())
     except Exception as error:
@@ -219,12 +245,6 @@ def _not_started(job: Preflight) -> str:
     except readiness.NotReady as error:
         return f"It was not started: {error.problems[0].message}"
     return ""
-
-
-def _wait_again(job: Preflight) -> None:
-    rows = Preflight.objects.filter(pk=job.pk, attempt=job.attempt, status=JobStatus.RUNNING)
-    # Its worker ends the lease. What waits for a session did not fail: it may wait as often as it has to.
-    rows.update(status=JobStatus.QUEUED, progress=0, message=WAITING)
 
 
 def _result(job: Preflight) -> dict[str, Any]:
@@ -273,7 +293,7 @@ def _spec(job: Preflight, config: SessionConfig) -> Any:
 
 
 def _watch(job: Preflight) -> Callable[[], bool]:
-    """Raises Lost or Busy within seconds; the engine asks at every token and layer."""
+    """Raises Lost within seconds; the engine asks at every token and layer."""
     looked = time.monotonic()
 
     def should_stop() -> bool:
@@ -282,8 +302,6 @@ def _watch(job: Preflight) -> Callable[[], bool]:
             looked = time.monotonic()
             if not Preflight.objects.filter(pk=job.pk, attempt=job.attempt, status=JobStatus.RUNNING).exists():
                 raise running.Lost
-            if is_busy():
-                raise Busy
         return False
 
     return should_stop

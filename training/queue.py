@@ -2,6 +2,9 @@
 
 A higher priority goes first. Within one, sessions that a crash or a restart interrupted go on first; then the team that
 began the fewest sessions lately has its turn, and of its own the one it put first.
+
+A preflight takes minutes, and somebody waits for it: it goes before the sessions that wait. But one that was asked for
+after the first of them began on a slot lets a session begin there, so that a stream of them keeps no session waiting.
 """
 
 from __future__ import annotations
@@ -19,9 +22,12 @@ from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from accounts.models import Role
+from jobs import leases
+from jobs.choices import JobStatus
 from training import estimates, slots
 from training.choices import RUNNING, Priority, Status
-from training.models import CatalogueModel, QueuePause, Session
+from training.models import CatalogueModel, Preflight, QueuePause, Session
+from training.slots import Slot
 
 if TYPE_CHECKING:
     from accounts.models import AnyUser, Team
@@ -95,6 +101,33 @@ def _in_turn(waiting: list[Ticket], counts: dict[int, int]) -> list[Ticket]:
         if not lines[team]:
             del lines[team]
     return found
+
+
+def preflights() -> list[Preflight]:
+    """All that wait, in the order in which they begin, without those that a pause holds back."""
+    waiting = list(Preflight.objects.filter(status=JobStatus.QUEUED).order_by("created_at", "pk").defer("result"))
+    held = set(QueuePause.objects.values_list("team", flat=True)) if waiting else set()
+    return [job for job in waiting if not held & {None, job.team_id}]
+
+
+def shared_out(free: list[Slot], sessions: int) -> tuple[UUID | None, Slot | None, list[Slot]]:
+    """Who gets the `free` slots of this machine: the next preflight and its slot, and those for `sessions` that wait.
+
+    One preflight at a time runs on a machine.
+    """
+    waiting = preflights() if free and not leases.held_here(Preflight, ~Q(worker="")) else []
+    if not waiting:
+        return None, None, free
+    turn = in_turn_for(waiting[0], free)
+    # None waits for a session that does not come.
+    own = turn[0] if turn else free[-1] if len(free) > sessions else None
+    return waiting[0].pk, own, [slot for slot in free if slot != own]
+
+
+def in_turn_for(preflight: Preflight, among: Iterable[Slot]) -> list[Slot]:
+    """The slots on which it goes before the sessions that wait."""
+    tried = slots.tried_on()
+    return [slot for slot in among if slot not in tried or preflight.created_at < tried[slot]]
 
 
 def last_rank(team_id: int) -> int:

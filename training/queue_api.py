@@ -64,7 +64,8 @@ def place_shown(place: Place) -> dict[str, Any]:
 
 
 def slot_shown(held: Held) -> dict[str, Any]:
-    return {"busy": held.busy, **named(held.session), "progress": held.progress, "seconds_left": held.seconds_left}
+    more = {"preflight": held.preflight, "progress": held.progress, "seconds_left": held.seconds_left}
+    return {"busy": held.busy, **named(held.session), **more}
 
 
 @api_view(["POST"])

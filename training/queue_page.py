@@ -13,7 +13,8 @@ from accounts.models import AnyUser, Role, Team
 from jobs import leases
 from training import forecast, slots
 from training.forecast import Forecast, Place
-from training.models import Session, Worker
+from training.models import Preflight, Session, Worker
+from training.slots import Slot
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Held:
-    """A slot and what runs on it. `session` is None while it is free, or for another team's."""
+    """A slot and what runs on it. `session` is None while it is free, or for another team's; with `preflight` it is
+    only tried out."""
 
     busy: bool
     session: Session | None = None
+    preflight: bool = False
     progress: float = 0.0
     seconds_left: float | None = None
 
@@ -100,20 +103,22 @@ class QueuePage:
 
     @cached_property
     def devices(self) -> list[DeviceRow]:
-        running = {(session.device, session.slot): session for session in self.forecast.running}
+        running = dict(self.forecast.held)
         rows = []
         for key, offer in slots.offered_by(self.forecast.workers).items():
-            held = [self._held(running.pop((key, number), None)) for number in range(offer["slots"])]
+            held = [self._held(running.pop(Slot(key, number), None)) for number in range(offer["slots"])]
             rows.append(DeviceRow(offer["title"], offer["host"], held))
         # Of workers that have not answered, and those that a command runs beside the queue.
-        rows += [DeviceRow(elsewhere(session), "", [self._held(session)]) for session in running.values()]
+        rows += [DeviceRow(elsewhere(holder), "", [self._held(holder)]) for holder in running.values()]
         return rows
 
-    def _held(self, session: Session | None) -> Held:
-        if session is None:
+    def _held(self, holder: Session | Preflight | None) -> Held:
+        if holder is None:
             return Held(False)
+        tried = isinstance(holder, Preflight)
+        session = holder.session if isinstance(holder, Preflight) else holder
         own = session if session.team_id in self.teams else None
-        return Held(True, own, session.progress, session.seconds_left)
+        return Held(True, own, tried, holder.progress, None if tried else session.seconds_left)
 
     @cached_property
     def workers(self) -> list[Worker]:
@@ -139,8 +144,8 @@ def digest(*seen: Any) -> str:
     return blake2s(repr(seen).encode(), digest_size=8).hexdigest()
 
 
-def elsewhere(session: Session) -> str:
-    return "CPU" if session.device.startswith("cpu@") else session.device or "Another device"
+def elsewhere(holder: Session | Preflight) -> str:
+    return "CPU" if holder.device.startswith("cpu@") else holder.device or "Another device"
 
 
 def may_pause_all(user: AnyUser) -> bool:

@@ -1,19 +1,25 @@
-"""Devices and who holds them. A session that runs holds one slot of one device: the database keeps it from two."""
+"""Devices and who holds them: a session that runs and a preflight hold one slot of one device each.
+
+Two constraints of the database keep a slot from two sessions and from two preflights. From one of each it is kept by
+looking at both tables under one lock: `one_claim_at_a_time`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from jobs import leases
+from jobs.choices import JobStatus
 from training import devices
 from training.choices import RUNNING
-from training.models import Session, Worker
+from training.models import Preflight, Session, Worker
 
 FORGET_AFTER = timedelta(days=1)
 
@@ -26,19 +32,41 @@ class Slot:
 
 def free_here() -> list[Slot]:
     """The slots of this machine that nobody holds, GPUs in their order."""
-    offered = [Slot(offer.key, number) for offer in devices.offered() for number in range(offer.slots)]
+    offered = of_this_machine()
     held = held_of({slot.device for slot in offered})
     return [slot for slot in offered if slot not in held]
 
 
-def is_free_here() -> bool:
-    """For short work that needs the device and may as well wait."""
-    return bool(free_here())
+def of_this_machine() -> list[Slot]:
+    return [Slot(offer.key, number) for offer in devices.offered() for number in range(offer.slots)]
 
 
 def held_of(keys: Iterable[str]) -> set[Slot]:
-    rows = Session.objects.filter(status__in=RUNNING, device__in=set(keys))
-    return {Slot(*row) for row in rows.values_list("device", "slot")}
+    sessions = Session.objects.filter(status__in=RUNNING, device__in=set(keys))
+    tried = Preflight.objects.filter(device__in=set(keys)).exclude(worker="")
+    return {Slot(*row) for rows in (sessions, tried) for row in rows.values_list("device", "slot")}
+
+
+def one_claim_at_a_time() -> None:
+    """Looking and claiming must not overlap. SQLite has one writer anyway: its transactions begin IMMEDIATE."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('loracraft.claim'))")
+
+
+def tried_on() -> dict[Slot, datetime]:
+    """When the first of the preflights began that ran on a slot since a session last did."""
+    ended = Preflight.objects.filter(worker="").exclude(Q(device="") | Q(status=JobStatus.QUEUED))
+    found: dict[Slot, datetime] = {}
+    for device, slot, started in ended.values_list("device", "slot", "started_at"):
+        place = Slot(device, slot)
+        if started is not None:
+            found[place] = min(started, found.get(place, started))
+    return found
+
+
+def session_begins_on(slot: Slot) -> None:
+    Preflight.objects.filter(device=slot.device, slot=slot.number, worker="").update(device="")
 
 
 def for_a_command() -> Slot | None:
@@ -54,9 +82,9 @@ def for_a_command() -> Slot | None:
     return Slot(keys[0], 1 + max((slot.number for slot in held_of(keys)), default=-1))
 
 
-def environment_of(session: Session) -> dict[str, str]:
-    """What makes the session's trainer see its own GPU and no other."""
-    offer = next((offer for offer in devices.offered() if offer.key == session.device), None)
+def environment_of(holder: Session | Preflight) -> dict[str, str]:
+    """What makes its child see its own GPU and no other."""
+    offer = next((offer for offer in devices.offered() if offer.key == holder.device), None)
     if offer is None:
         return {}
     if offer.is_gpu:

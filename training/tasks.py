@@ -64,7 +64,7 @@ def _say_that_it_lives() -> None:
 
 
 def ring_for_waiting_sessions() -> None:
-    free = len(slots.free_here())
+    free = len(lifecycle.free_for_sessions())
     now = time.monotonic()
     for session_id in lifecycle.waiting()[:free]:
         if now - _rung.get(session_id, -RING_AGAIN_SECONDS) >= RING_AGAIN_SECONDS:

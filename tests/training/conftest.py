@@ -12,6 +12,7 @@ from django.conf import settings
 
 from datasets_app import importing
 from datasets_app.models import Dataset
+from tests.exports import tiny
 from training import lifecycle
 from training.models import Event, Session
 
@@ -89,6 +90,28 @@ def readme_config():
 @pytest.fixture
 def draft(team, owner, config):
     return lifecycle.create_draft(team, owner, "Sums", config)
+
+
+@pytest.fixture
+def small(draft):
+    """A draft with a real, tiny model."""
+    folder = Path(settings.MODELS_DIR) / "tiny"
+    if not folder.exists():
+        folder.mkdir()
+        tiny.model(folder)
+    config = {
+        **draft.config,
+        "model": {"name": "local/tiny", "lora_rank": 4},
+        "prompt": {"system_prompt": ""},
+        "grpo": {"num_generations": 4},
+        "evaluation": {"max_samples": 2},
+        "pre_training": {"enabled": True, "epochs": 1, "max_samples": 4},
+        "training": {"max_steps": 2, "batch_size": 4, "gradient_accumulation_steps": 1, "max_new_tokens": 6,
+                     "max_sequence_length": 128},
+    }  # fmt: skip
+    lifecycle.save_draft(draft, config)
+    draft.refresh_from_db()
+    return draft
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_each_session_gets_a_gpu_of_its_own_and_the_third_waits(waiting, setting
     settings.DEVICES = ["GPU-1", "GPU-2"]
     assert [lifecycle.claim(session.pk) for session in waiting[:3]] == [1, 1, None]
     assert [on(session) for session in waiting[:2]] == [("GPU-1", 0), ("GPU-2", 0)]
-    assert not slots.is_free_here()
+    assert not slots.free_here()
 
 
 def test_the_database_itself_refuses_a_second_session_on_a_slot(waiting):
@@ -66,7 +66,7 @@ def test_every_ending_gives_the_slot_back(waiting, settings, end):
     session = waiting[0]
     attempt = lifecycle.claim(session.pk)
     session.refresh_from_db()
-    assert not slots.is_free_here()
+    assert not slots.free_here()
     if end == "release":
         leases.release(Session, session.pk, attempt, status="completed")
     elif end == "reap":
@@ -79,7 +79,7 @@ def test_every_ending_gives_the_slot_back(waiting, settings, end):
         assert lifecycle.requeue(session, None)
     else:
         assert lifecycle.take_back(session, "gone")
-    assert slots.is_free_here()
+    assert slots.free_here()
 
 
 def test_a_claim_out_of_turn_is_refused(waiting):
@@ -160,16 +160,18 @@ def test_a_real_worker_registers_and_leaves(start_worker):
 MACHINES = {"alpha": ["GPU-a1", "GPU-a2"], "beta": ["GPU-b1"], "gamma": ["cpu"]}
 
 
-def race(tmp_path, url, mode, sessions=40):
+def race(tmp_path, url, mode, sessions=40, tried=0):
     """Workers of three machines on one queue, two of them on the first: what each did, by machine."""
     environment = {**os.environ, "LORACRAFT_DATA": str(tmp_path), "LORACRAFT_DOTENV": "0", "DATABASE_URL": url}
     environment |= {"LORACRAFT_LEASE_SECONDS": "30", "LORACRAFT_MAX_SESSIONS": "2"}
     shell = [sys.executable, "manage.py", "shell", "--no-imports", "-c"]
     make = (
         "from django.core.management import call_command; call_command('migrate', verbosity=0);"
-        "from accounts.models import Team; from training.models import Session;"
+        "from accounts.models import Team; from training.models import Preflight, Session;"
         "teams = [Team.objects.create(name=str(n)) for n in range(3)];"
-        f"[Session.objects.create(team=teams[n % 3], name=str(n), status='queued', rank=n) for n in range({sessions})]"
+        f"[Session.objects.create(team=teams[n % 3], name=str(n), status='queued', rank=n) for n in range({sessions})];"
+        "draft = Session.objects.create(team=teams[0], name='draft');"
+        f"[Preflight.objects.create(team=teams[0], session=draft) for n in range({tried})]"
     )
     subprocess.run([*shell, make], cwd=project.BASE_DIR, env=environment, check=True)
     workers = [
@@ -210,9 +212,24 @@ def test_machines_that_share_a_queue_on_postgresql_use_their_own_devices_each_on
         assert_none_shared(race(tmp_path, url, "locked"))
 
 
+def test_preflights_and_sessions_of_several_machines_share_no_slot_on_postgresql(tmp_path):
+    with services.postgresql() as url:
+        assert_tried_and_none_shared(race(tmp_path, url, "locked", tried=30))
+
+
+def assert_tried_and_none_shared(found):
+    assert_none_shared(found)
+    tried = [pk for _, result in found for pk, _, _ in result["tried"]]
+    assert tried and len(tried) == len(set(tried))
+
+
 def test_on_postgresql_the_constraint_alone_keeps_slots_apart(tmp_path):
     with services.postgresql() as url:
         assert_none_shared(race(tmp_path, url, "unlocked"))
+
+
+def test_preflights_and_sessions_of_worker_processes_share_no_slot_on_sqlite(tmp_path):
+    assert_tried_and_none_shared(race(tmp_path, "", "locked", tried=30))
 
 
 @pytest.mark.parametrize("mode", ["locked", "unlocked"])

@@ -17,11 +17,22 @@ class Preflight(Job):
     # Start the session afterwards, if nothing speaks against it, with this reason for its reward.
     starts = models.BooleanField(default=False)
     reward_override = models.CharField(max_length=1000, blank=True)
+    # Where it runs, or ran last. It holds the slot while it has a worker: until its child is gone. Emptied when a
+    # session begins there.
+    device = models.CharField(max_length=160, blank=True, editable=False)
+    slot = models.PositiveSmallIntegerField(default=0, editable=False)
     # preflight_results.summary
     result = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["device", "slot"],
+                condition=~models.Q(device="") & ~models.Q(worker=""),
+                name="one_preflight_a_slot",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"Preflight of {self.session}"
