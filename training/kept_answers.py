@@ -122,7 +122,10 @@ def kept(steps: Sequence[int], every: int) -> list[int]:
 
 def sampling(session_id: UUID | str) -> tuple[int, int]:
     """(every how many steps, the budget in bytes), as the session's config has them."""
-    config = Session.objects.filter(pk=session_id).values_list("config", flat=True).get()
+    return sampled(Session.objects.filter(pk=session_id).values_list("config", flat=True).get())
+
+
+def sampled(config: Mapping[str, Any]) -> tuple[int, int]:
     given = config.get("training") or {}
     every, budget = ("completions_every", "completions_budget")
     fields = TrainingSection.model_fields

@@ -8,15 +8,21 @@ stands.
 Two attempts may write at once for a moment, when one lost its lease and has not noticed. So a line of an older attempt
 that comes after a line of a newer one does not count, and a transaction whose attempt is no longer the session's one
 changes nothing.
+
+The texts of questions and answers that the database has are taken out of the file again (`shorten`), whoever writes to
+it meanwhile: those who append share a lock of the file, and go on in the new one.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -44,6 +50,9 @@ HEAD = re.compile(rb'\{"seq": (\d+), "attempt": (\d+), ')
 LONGEST_HEAD = 200
 ROLLOUTS = re.compile(rb'"kind": "rollouts"')
 BATCH_LINES, BATCH_BYTES = 200, 4 * 1024 * 1024
+# For a writer that holds the file to be done with its line.
+LOCK_SECONDS = 2.0
+COPIED_AT_ONCE = 1024 * 1024
 # Events. Until a complete stretch has its block, charts read its rows.
 BLOCKS_LOOKED_FOR_EVERY = 100
 
@@ -128,24 +137,36 @@ class EventLog:
         self._file.close()
 
     def _write(self, line: bytes) -> None:
-        start = self._file.seek(0, os.SEEK_END)
+        with self._held():
+            start = self._file.seek(0, os.SEEK_END)
+            try:
+                written = self._file.write(line)
+                if written != len(line):
+                    raise OSError(28, "No space left on device")
+                os.fsync(self._file.fileno())
+            except OSError:
+                # Half a line would swallow the next one.
+                os.ftruncate(self._file.fileno(), start)
+                raise
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """While the block runs the open file is the one at the path, and nobody replaces it."""
+        while True:
+            fcntl.flock(self._file, fcntl.LOCK_SH)
+            if _is_at(self._path, self._file):
+                break
+            self._file.close()
+            self._file = self._path.open("ab", buffering=0)
         try:
-            written = self._file.write(line)
-            if written != len(line):
-                raise OSError(28, "No space left on device")
-            os.fsync(self._file.fileno())
-        except OSError:
-            # Half a line would swallow the next one.
-            os.ftruncate(self._file.fileno(), start)
-            raise
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _end_torn_line(self) -> None:
-        size = self._path.stat().st_size
-        if not size:
-            return
-        with self._path.open("rb") as file:
-            file.seek(size - 1)
-            if file.read(1) != b"\n":
+        with self._held(), self._path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size and (file.seek(size - 1), file.read(1))[1] != b"\n":
                 self._file.write(b"\n")
 
 
@@ -162,25 +183,92 @@ def _heads(path: Path) -> Iterator[tuple[int, int]]:
                 yield int(head[1]), int(head[2])
 
 
-def drop_texts(path: Path) -> None:
-    """For the file of a complete session, which nobody writes any more: the texts of its questions and answers go, of
-    which the database keeps as many as the session's budget allows. Every line stays, and on a full disk the file."""
+def shorten(path: Path, seq: int, short_until: int = 0) -> int | None:
+    """Takes the texts of questions and answers out of the lines up to number `seq`, all of which the database has: of
+    those it keeps as many as the session's budget allows. Every line stays, and on a full disk the file.
+
+    `short_until`: an earlier result, bytes that need no second look. None: nothing was done.
+    """
     shorter = path.with_suffix(".shorter")
     try:
-        with path.open("rb") as file, shorter.open("wb") as out:
-            for line in file:
-                out.write(_without_texts(line))
-            out.flush()
-            os.fsync(out.fileno())
-        shorter.replace(path)
+        with path.open("rb") as file:
+            if not (_locked_alone(file) and _is_at(path, file)):
+                return None
+            with shorter.open("wb") as out:
+                short_until = _copy_shorter(file, out, seq, short_until)
+                out.flush()
+                os.fsync(out.fileno())
+            shorter.replace(path)
+            _sync_folder(path.parent)
     except OSError as error:
         shorter.unlink(missing_ok=True)
         logger.warning("%s keeps its texts: %s", path, error)
+        return None
+    return short_until
+
+
+def _copy_shorter(file: IO[bytes], out: IO[bytes], seq: int, short_until: int) -> int:
+    left = short_until
+    while chunk := file.read(min(left, COPIED_AT_ONCE)):
+        out.write(chunk)
+        left -= len(chunk)
+    for raw in file:
+        head = HEAD.match(raw)
+        known = head is not None and int(head[1]) <= seq
+        out.write(_without_texts(raw) if known else raw)
+        if known:
+            short_until = out.tell()
+    return short_until
+
+
+def _locked_alone(file: IO[bytes]) -> bool:
+    """Whoever hangs while it holds the file must not hold up this process, too."""
+    end = time.monotonic() + LOCK_SECONDS
+    while time.monotonic() < end:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    """False if another file has taken its place. One that was removed, with its session, has none."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Until then a machine that loses its power may find the old file, without what was written to the new one."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _without_texts(raw: bytes) -> bytes:
     line = Line.parse(raw) if ROLLOUTS.search(raw, 0, LONGEST_HEAD) else None
     return replace(line, data=kept_answers.without_texts(line.data)).encode() if line else raw
+
+
+@dataclass(frozen=True)
+class Place:
+    """In the file, behind the line `last`; `newest` is the newest attempt seen until there."""
+
+    offset: int = 0
+    newest: int = 0
+    last: bytes = b""
+
+    def behind(self, line: bytes, newest: int = 0) -> Place:
+        return Place(self.offset + len(line), newest, line)
+
+    def is_in(self, file: IO[bytes]) -> bool:
+        """Whether that line still ends there: if it does, nothing before it got shorter. Leaves the file behind it."""
+        file.seek(self.offset - len(self.last))
+        return file.read(len(self.last)) == self.last
 
 
 class Ingester:
@@ -191,21 +279,20 @@ class Ingester:
         self.attempt = attempt
         self.path = path
         self.seq: int | None = None
-        self._offset = 0
-        self._newest_attempt = 0
+        self._place = Place()
 
     def catch_up(self) -> None:
         """Until the end of the file. Raises Fenced; raises one of AWAY and goes on from the same place next time."""
         if self.seq is None:
             self.seq = self._last_seq()
         while self.path.exists():
-            batch, offset, newest = self._read()
+            batch, place = self._read()
             if batch and not self._insert(batch):
                 self.seq = self._last_seq()
                 continue
-            if offset == self._offset:
+            if place.offset == self._place.offset:
                 return
-            self._offset, self._newest_attempt = offset, newest
+            self._place = place
             self.seq = batch[-1].seq if batch else self.seq
 
     def _last_seq(self) -> int:
@@ -217,27 +304,29 @@ class Ingester:
     def _mine(self) -> Any:
         return Session.objects.filter(pk=self.session_id, attempt=self.attempt, status__in=RUNNING)
 
-    def _read(self) -> tuple[list[Line], int, int]:
-        """The next new lines, the offset behind them, and the newest attempt seen until there."""
+    def _read(self) -> tuple[list[Line], Place]:
+        """The next new lines, and the place behind them."""
         batch: list[Line] = []
-        offset, newest, seq = self._offset, self._newest_attempt, self.seq or 0
         with self.path.open("rb") as file:
-            file.seek(offset)
+            if not self._place.is_in(file):
+                # The file was made shorter: what was read is known by its number.
+                self._place = Place()
+                file.seek(0)
+            place, seq = self._place, self.seq or 0
             for raw in file:
                 if not raw.endswith(b"\n"):
                     break
-                offset += len(raw)
                 head = HEAD.match(raw)
-                if not head or int(head[2]) < newest:
+                place = place.behind(raw, max(place.newest, int(head[2]) if head else 0))
+                if not head or int(head[2]) < place.newest:
                     continue
-                newest = int(head[2])
                 line = Line.parse(raw) if int(head[1]) > seq else None
                 if line:
                     batch.append(line)
                     seq = line.seq
-                if len(batch) == BATCH_LINES or offset - self._offset > BATCH_BYTES:
+                if len(batch) == BATCH_LINES or place.offset - self._place.offset > BATCH_BYTES:
                     break
-        return batch, offset, newest
+        return batch, place
 
     def _insert(self, batch: list[Line]) -> bool:
         """False if somebody else of the same attempt was quicker.
@@ -338,6 +427,8 @@ class Recorder:
         path = session.folder / FILE
         self.log = EventLog(path, session.attempt, session.last_seq)
         self._ingester = Ingester(session.pk, session.attempt, path)
+        self._room = kept_answers.sampled(session.config)[1]
+        self._short_until, self._shorten_at = 0, self._room
         self._on_fenced = on_fenced
         self._bell = threading.Event()
         self._closing = threading.Event()
@@ -369,6 +460,7 @@ class Recorder:
             last_round = self._closing.is_set()
             try:
                 self._ingester.catch_up()
+                self._shorten()
                 pause = 0.5
             except Fenced:
                 self._on_fenced()
@@ -383,3 +475,14 @@ class Recorder:
             if last_round:
                 connection.close()
                 return
+
+    def _shorten(self) -> None:
+        """Whenever the file has grown by what the database keeps."""
+        path = self._ingester.path
+        if not path.exists() or path.stat().st_size < self._shorten_at:
+            return
+        done = shorten(path, self._ingester.seq or 0, self._short_until)
+        if done is not None:
+            self._short_until = done
+        # Also if it could not be: a full disk is not tried at every line.
+        self._shorten_at = path.stat().st_size + self._room

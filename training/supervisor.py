@@ -25,7 +25,7 @@ from training.engine import beats
 from training.engine.problems import is_disk_full
 from training.events import EngineEvent
 from training.models import Session
-from training.recorder import FILE, EventLog, Fenced, Ingester, drop_texts
+from training.recorder import FILE, EventLog, Fenced, Ingester, shorten
 from training.trainer import Exit
 
 logger = logging.getLogger(__name__)
@@ -178,10 +178,7 @@ class Supervision:
         except Fenced:
             logger.warning("Session %s was given to somebody else before its end was written.", self.session.pk)
             return
-        if ending["status"] == Status.COMPLETED:
-            # A terminal follows the file by its offset: it reads the end before the file gets shorter.
-            self.on_tick(self.session)
-            drop_texts(path)
+        shorten(path, ingester.seq or 0)
 
     def _last_events(self, ending: dict[str, Any]) -> list[EngineEvent]:
         """The trainer has reported its own errors; of a crash only the supervisor knows."""

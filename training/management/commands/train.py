@@ -4,6 +4,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from training.choices import RESUMABLE, Status
 from training.management.sessions import find_session
 from training.models import Session
 from training.readiness import NotReady
+from training.recorder import Place
 
 DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".parquet", ".gz", ".zst")
 
@@ -160,8 +163,11 @@ class Progress:
     def __init__(self, session: Session, out: Any) -> None:
         self._file = session.folder / "events.jsonl"
         self._out = out
-        self._offset = self._file.stat().st_size if self._file.exists() else 0
+        self._place, self._lines = Place(), 0
         self._interrupted = False
+        for _ in self._new_lines():
+            # Of earlier attempts.
+            pass
 
     def interrupt(self, number: int, frame: Any) -> None:
         """Ctrl-C stops as a person on the page would: with a checkpoint. Ctrl-C again ends at once."""
@@ -172,17 +178,26 @@ class Progress:
         if self._interrupted:
             self._interrupted = False
             lifecycle.request_stop(session, None)
+        for line in self._new_lines():
+            if text := describe(json.loads(line)):
+                self._out.write(text)
+                self._out.flush()
+
+    def _new_lines(self) -> Iterator[bytes]:
         if not self._file.exists():
             return
         with self._file.open("rb") as file:
-            file.seek(self._offset)
+            if not self._place.is_in(file):
+                # The file was made shorter, and has as many lines.
+                file.seek(0)
+                self._place = Place()
+                for line in islice(file, self._lines):
+                    self._place = self._place.behind(line)
             for line in file:
                 if not line.endswith(b"\n"):
                     return
-                self._offset += len(line)
-                if text := describe(json.loads(line)):
-                    self._out.write(text)
-                    self._out.flush()
+                self._place, self._lines = self._place.behind(line), self._lines + 1
+                yield line
 
 
 def describe(event: dict[str, Any]) -> str:
