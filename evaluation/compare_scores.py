@@ -2,6 +2,9 @@
 
 Two adapters are tested against each other, question by question, only where they answered the same held-out questions
 and the same reward judged them. As several pairs are looked at together, their p are adjusted by Holm's method.
+
+What a session came to is kept in this process until it has new events: a look at six ended ones reads none of their
+answers and steps again.
 """
 
 from __future__ import annotations
@@ -10,19 +13,26 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from hashlib import blake2b
 from itertools import combinations, groupby
 from statistics import fmean
 from typing import Any
+from uuid import UUID
+
+from django.db.models import Max
 
 from evaluation.compare import Entry
 from evaluation.report import CHANCE, Bar, Report, Side, accuracy_bars, before_after, reward_bars
 from evaluation.statistics import holm, mcnemar, paired_difference, paired_mean
 from rewards.registry import REGISTRY
 from training import series, signal_ledger
-from training.models import Session
+from training.choices import Kind
+from training.models import Event, Session
 
 LAST_SHARE = 0.1
+# Sessions of which it is kept what they came to. A thousand answers take a third of a megabyte.
+KEPT = 48
 NOTHING = "–"
 # The normal approximation of a mean reward's gain says nothing about fewer questions.
 FEWEST_REWARDS = 20
@@ -86,8 +96,9 @@ class LastReward:
     last: int
 
 
-def last_reward(session: Session) -> LastReward | None:
-    found = series.metric_events(session).filter(data__reward__isnull=False)
+@lru_cache(maxsize=KEPT)
+def last_reward(pk: UUID, until: int) -> LastReward | None:
+    found = series.metric_events(Session(pk=pk)).filter(data__reward__isnull=False)
     last = found.order_by("-seq").values_list("step", flat=True).first()
     if last is None:
         return None
@@ -102,10 +113,42 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+@lru_cache(maxsize=KEPT)
+def tokens(pk: UUID, until: int) -> int | None:
+    return signal_ledger.tokens(Session(pk=pk))
+
+
+@lru_cache(maxsize=KEPT)
+def report(pk: UUID, until: int) -> Report | None:
+    """Without texts: of each answer what a comparison needs."""
+    found = before_after(Session(pk=pk))
+    for side in found.sides.values() if found else ():
+        side.answers = {row: compared(answer) for row, answer in side.answers.items()}
+    return found
+
+
+def compared(answer: dict[str, Any]) -> dict[str, Any]:
+    """`asked` is the same for the same question with the same reference."""
+    asked = json.dumps([answer.get("question"), answer.get("reference")]).encode()
+    return {
+        "asked": blake2b(asked, digest_size=16).digest(),
+        "correct": answer.get("correct"),
+        "reward": answer.get("reward"),
+    }
+
+
+def answered_until(session: Session) -> int:
+    """The number of the newest event that may have changed the answers that count."""
+    if session.is_terminal:
+        return session.last_seq
+    found = Event.objects.filter(session=session, kind__in=[Kind.EVALUATION, Kind.PHASE])
+    return found.aggregate(last=Max("seq"))["last"] or 0
+
+
 def score(entry: Entry) -> Score:
-    ledger = signal_ledger.ledger(entry.session)
-    report = before_after(entry.session)
-    return Score(entry, report, last_reward(entry.session), ledger.tokens if ledger else None)
+    session = entry.session
+    pk, until = session.pk, session.last_seq
+    return Score(entry, report(pk, answered_until(session)), last_reward(pk, until), tokens(pk, until))
 
 
 # Pairs
@@ -223,9 +266,7 @@ def shared(one: Score, other: Score) -> list[Answers]:
     assert one.after and other.after
     theirs = other.after.answers
     both = [(answer, theirs[row]) for row, answer in sorted(one.after.answers.items()) if row in theirs]
-    return [
-        (a, b) for a, b in both if (a.get("question"), a.get("reference")) == (b.get("question"), b.get("reference"))
-    ]
+    return [(a, b) for a, b in both if a["asked"] == b["asked"]]
 
 
 def gain_in_points(found: Sequence[Answers]) -> Gain | None:

@@ -67,6 +67,7 @@ def page_data(selection: Selection, drawn: Drawn) -> dict[str, Any]:
                 "id": str(entry.session.pk),
                 "name": entry.session.name,
                 "series": reverse("training:series", args=[entry.session.pk]),
+                "active": entry.session.is_active,
             }
             for entry in selection.entries
         ],

@@ -133,6 +133,12 @@ def ledger(session: Session) -> Ledger | None:
     )
 
 
+def tokens(session: Session) -> int | None:
+    """Of the ledger these alone, which is several times as quick."""
+    found = metric_events(session).aggregate(tokens=Sum(number("signal/tokens")))["tokens"]
+    return None if found is None else round(found)
+
+
 def number(key: str) -> Combinable:
     return Cast(KT(f"data__{key}"), FloatField())
 

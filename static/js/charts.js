@@ -445,8 +445,8 @@ function measuredAt(values, place) {
 }
 
 export class Board {
-  /* `load(keys, range)` answers {steps | times, series, gaps, rows}; range is null or [first, last]. `csv(spec, range)`
-     starts a download. A board that `compares` has a session in each line, and so no marks, and rows that are not of
+  /* `load(keys, range)` answers {steps | times, series, gaps, rows}; range is null or [first, last]. With `extent` beside
+     them, the ends of the whole run, it grows behind a zoom, too. `csv(spec, range)` starts a download. A board that `compares` has a session in each line, and so no marks, and rows that are not of
      all lines. */
   constructor({ name, title, fileName, specs, root, load, csv, announce, time = false, compares = false, points = 900, more = [] }) {
     Object.assign(this, { name, title, fileName, load, csv, announce, time, compares, points });
@@ -508,7 +508,8 @@ export class Board {
     this.axis = reply.steps ?? reply.times;
     this.rows = reply.rows;
     this.columns = Object.fromEntries(this.keys.map((key) => [key, columnOf(reply.series[key] ?? [], reply.gaps[key])]));
-    if (!range && this.axis.length) this.extent = [this.axis[0], this.axis.at(-1)];
+    if (reply.extent) this.extent = reply.extent;
+    else if (!range && this.axis.length) this.extent = [this.axis[0], this.axis.at(-1)];
     this.changed();
   }
 

@@ -17,16 +17,28 @@ class Compared {
     this.session = session;
     this.keys = keys.filter(isOf(session));
     this.whole = null;
+    this.part = null;
   }
 
-  /* Of an ended session the whole run is asked for once. */
+  /* What is there is asked for once. While the session is active, `again` asks for it anew, for the whole run behind a
+     zoom, too: so that one can move on to steps that came since. */
   async load(range, elapsed, again) {
-    if (!range && this.whole && !again) return this.whole;
-    const steps = range && elapsed ? this.stepsWithin(range) : range;
-    if (range && !steps) return NOTHING;
-    const reply = await this.ask(steps);
-    if (!range && reply) this.whole = reply;
-    return reply ?? this.whole ?? NOTHING;
+    const anew = again && this.session.active;
+    if (!this.whole || anew) this.whole = (await this.ask(null)) ?? this.whole;
+    if (!range) return this.whole ?? NOTHING;
+    const steps = elapsed ? this.stepsWithin(range) : range;
+    if (!steps) return NOTHING;
+    if (anew || this.part?.steps !== steps.join()) {
+      const reply = await this.ask(steps);
+      if (reply) this.part = { steps: steps.join(), reply };
+    }
+    return this.part?.steps === steps.join() ? this.part.reply : (this.whole ?? NOTHING);
+  }
+
+  /* The first and the last place of the whole run. */
+  ends(elapsed) {
+    const places = this.whole ? placesOf(this.whole, elapsed) : [];
+    return places.length ? [places[0], places.at(-1)] : [];
   }
 
   async ask(range) {
@@ -49,14 +61,15 @@ class Compared {
   }
 }
 
+const placesOf = (reply, elapsed) => (elapsed ? reply.seconds.map((at) => at ?? 0) : reply.steps);
+
 /* One ascending axis with a column for each key; where a session has no row of its own, null without a gap. */
 function merged(replies, elapsed) {
-  const placesOf = (reply) => (elapsed ? reply.seconds.map((at) => at ?? 0) : reply.steps);
-  const axis = [...new Set(replies.flatMap(({ reply }) => placesOf(reply)))].sort((one, other) => one - other);
+  const axis = [...new Set(replies.flatMap(({ reply }) => placesOf(reply, elapsed)))].sort((one, other) => one - other);
   const at = new Map(axis.map((place, index) => [place, index]));
   const [series, gaps] = [{}, {}];
   for (const { keys, reply } of replies) {
-    const places = placesOf(reply);
+    const places = placesOf(reply, elapsed);
     for (const key of keys) {
       const column = reply.series[ownKey(key)] ?? [];
       series[key] = new Array(axis.length).fill(null);
@@ -93,7 +106,9 @@ const board = new Board({
   csv: (spec, range) => save(`${page.dataset.csv}&${csvQuery(spec, range)}`),
   async load(_, range) {
     const replies = await Promise.all(compared.map((one) => one.load(range, elapsed, again)));
-    return merged(compared.map((one, index) => ({ keys: one.keys, reply: replies[index] })), elapsed);
+    const ends = compared.flatMap((one) => one.ends(elapsed));
+    const extent = ends.length ? [Math.min(...ends), Math.max(...ends)] : null;
+    return { ...merged(compared.map((one, index) => ({ keys: one.keys, reply: replies[index] })), elapsed), extent };
   },
 });
 
@@ -118,7 +133,7 @@ const isActive = () => document.getElementById("compare-scores").hasAttribute("d
 let wasActive = isActive();
 
 setInterval(async () => {
-  if (document.hidden || board.range || !wasActive) return;
+  if (document.hidden || !wasActive) return;
   wasActive = isActive();
   again = true;
   await board.refresh();

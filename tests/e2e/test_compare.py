@@ -33,6 +33,16 @@ history.step(11, 40, reward=0.777)
 history.save(step=11)
 """
 
+MORE_OF_ZOOMED = """
+from tests.training.factories import History
+from training.models import Session
+session = Session.objects.get(name="Running")
+history = History(session)
+history.step(31, 50, reward=0.333)
+history.step(50, 50, reward=0.555)
+history.save(step=50)
+"""
+
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
@@ -131,3 +141,20 @@ def follows_the_running_one(app: App, page: Page) -> None:
     expect(chart(page, "reward").locator("canvas")).to_be_visible()
     app.manage("shell", "-c", MORE)
     expect(legend(page, "reward").nth(2)).to_contain_text("0.777")
+    follows_behind_a_zoom(app, page)
+
+
+def follows_behind_a_zoom(app: App, page: Page) -> None:
+    """Steps within what is shown come, those behind its end can be moved to, and what is shown stays where it is."""
+    page.get_by_role("button", name="Zoom in").click()
+    state = page.locator("[data-zoom-state]")
+    expect(state).to_contain_text("10 to 31")
+    app.manage("shell", "-c", MORE_OF_ZOOMED)
+    expect(legend(page, "reward").nth(2)).to_contain_text("0.333")
+    expect(state).to_contain_text("10 to 31")
+    for _ in range(4):
+        page.get_by_role("button", name="Later").click()
+    expect(state).to_contain_text("to 50")
+    expect(legend(page, "reward").nth(2)).to_contain_text("0.555")
+    page.get_by_role("button", name="Whole run").click()
+    expect(chart(page, "reward").locator(".legend-step")).to_have_text("step 50")

@@ -4,6 +4,8 @@ import random
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Team
 from datasets_app.models import DatasetVersion
@@ -150,13 +152,13 @@ def test_where_nothing_is_judged_rewards_are_compared_if_they_are_the_same(versi
 @pytest.mark.django_db
 def test_the_last_reward_is_the_mean_of_the_last_tenth_of_the_steps_done(version: DatasetVersion) -> None:
     session = make_session(version.dataset.team, Status.COMPLETED)
-    assert last_reward(session) is None
+    assert last_reward(session.pk, session.last_seq) is None
     history = History(session)
     for step in range(1, 46):
         history.step(step, 60, reward=None if step == 43 else float(step))
     history.add(Kind.METRICS, Status.TRAINING, 45, eval_loss=0.5)
     history.save()
-    found = last_reward(session)
+    found = last_reward(session.pk, session.last_seq)
     assert found and (found.first, found.last) == (41, 45)
     assert found.mean == (41 + 42 + 44 + 45) / 4
 
@@ -174,3 +176,59 @@ def test_sessions_of_one_set_of_questions_share_a_plot_in_the_order_of_the_addre
         ("Right answers on held-out questions of Chain sums, version 1", ["1 after", "3 after"]),
         ("Right answers on held-out questions of GSM8K, version 1", ["2 after"]),
     ]
+
+
+# What is kept
+
+
+def looked(session: Session, capture: Any) -> tuple[Any, list[str]]:
+    """The score, and the queries that read events."""
+    session = Session.objects.get(pk=session.pk)
+    (row,) = overview.rows([session])
+    with capture as queries:
+        found = score(Entry(1, row))
+    return found, [query["sql"] for query in queries if "training_event" in query["sql"]]
+
+
+@pytest.mark.django_db
+def test_of_an_ended_session_no_event_is_read_twice(
+    version: DatasetVersion,
+) -> None:
+    session = answered(version, [True, False])
+    first, read = looked(session, CaptureQueriesContext(connection))
+    again, read_again = looked(session, CaptureQueriesContext(connection))
+    assert read and not read_again
+    assert again.after and again.after.accuracy == first.after.accuracy == 0.5
+    assert "completion" not in str(again.after.answers)
+
+
+@pytest.mark.django_db
+def test_a_session_that_went_on_is_read_again(version: DatasetVersion) -> None:
+    session = answered(version, [True, False])
+    assert looked(session, CaptureQueriesContext(connection))[0].after.accuracy == 0.5
+    Session.objects.filter(pk=session.pk).update(status=Status.FINISHING, attempt=2)
+    session.refresh_from_db()
+    session.events.filter(kind=Kind.EVALUATION).update(superseded=True)
+    history = History(session)
+    history.begin(Status.FINISHING, "Again")
+    history.save()
+    assert looked(session, CaptureQueriesContext(connection))[0].after is None
+    history = History(session)
+    say(history, "adapter", [answer(0, True)], finish=False)
+    history.save()
+    running = looked(session, CaptureQueriesContext(connection))[0]
+    assert running.after.accuracy == 1.0 and not running.is_final
+
+
+@pytest.mark.django_db
+def test_steps_of_a_running_session_read_no_answers_again(version: DatasetVersion) -> None:
+    session = answered(version, [True, False])
+    Session.objects.filter(pk=session.pk).update(status=Status.TRAINING)
+    looked(session, CaptureQueriesContext(connection))
+    session.refresh_from_db()
+    history = History(session)
+    history.step(1, 10, reward=0.25)
+    history.save(step=1)
+    found, read = looked(session, CaptureQueriesContext(connection))
+    assert found.last_reward.mean == 0.25
+    assert not [sql for sql in read if "evaluation" in sql and "MAX" not in sql]
