@@ -129,6 +129,35 @@ def use_all_memory(spec: RunSpec) -> None:
         bytearray(10 * room)
 
 
+GROUP_BYTES = 64 * 2**20
+
+
+def memory_group(name: str) -> tuple[Path, Path] | None:
+    """A new control group and the file of its limit, if this process may make one: of version 1 or 2."""
+    for parent, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        folder = Path(parent) / name
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        if (folder / limit).exists():
+            return folder, folder / limit
+        folder.rmdir()
+    return None
+
+
+def crowd_the_machine(spec: RunSpec) -> None:
+    """The kernel kills it: the machine is a control group, and only passes of more than two answers do not fit."""
+    if spec.config.training.batch_size > 2:
+        group = memory_group(f"loracraft-chaos-{os.getpid()}")
+        assert group is not None, "no right to make a control group"
+        folder, limit = group
+        limit.write_text(str(GROUP_BYTES))
+        (folder / "cgroup.procs").write_text(str(os.getpid()))
+        # Pages count once they are written to.
+        bytearray(b"x") * (4 * GROUP_BYTES)
+
+
 def be_killed(spec: RunSpec) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -138,5 +167,6 @@ TRAPS: dict[str, Callable[[RunSpec], Any]] = {
     "sleep": sleep_for_ever,
     "freeze": freeze,
     "memory": use_all_memory,
+    "crowd": crowd_the_machine,
     "kill": be_killed,
 }

@@ -16,6 +16,7 @@ from tests.chaos import (
     _stack,
     database_away,
     disk_full,
+    kernel_kills,
     memory,
     real_kills,
     redis_away,
@@ -92,6 +93,19 @@ def test_sessions_without_memory_go_on_with_smaller_passes() -> None:
 @pytest.mark.accident
 def test_the_check_notices_sessions_that_fail_for_want_of_memory() -> None:
     assert "not_completed" in failed(**memory.run(runs=1, broken="memory"))
+
+
+@pytest.mark.accident
+@pytest.mark.skipif(not kernel_kills.available(), reason="no right to make a control group of memory")
+def test_sessions_that_the_kernel_kills_for_memory_go_on_with_smaller_passes() -> None:
+    result = kernel_kills.run(runs=2)
+    assert result["passed"], result
+
+
+@pytest.mark.accident
+@pytest.mark.skipif(not kernel_kills.available(), reason="no right to make a control group of memory")
+def test_the_check_notices_sessions_that_the_kernel_kills_for_good() -> None:
+    assert "not_completed" in failed(**kernel_kills.run(runs=1, broken="memory"))
 
 
 def may_mount() -> bool:
