@@ -10,6 +10,9 @@ os.environ["LORACRAFT_DATA"] = os.environ.get("LORACRAFT_TEST_DATA") or tempfile
 os.environ["LORACRAFT_DEBUG"] = "1"
 os.environ["LORACRAFT_DOTENV"] = "0"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Of this process and of those that tests start: threads of torch spin while they wait for each other, and where others
+# want the cores, too, a step of two threads takes ten times the work of one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Here and not in pyproject.toml: pytest-django reads the settings named there before it loads this file, so the tests
 # would run on the data folder of the checkout.
 os.environ["DJANGO_SETTINGS_MODULE"] = "loracraft.settings"

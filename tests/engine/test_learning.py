@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,6 @@ from training.engine.prompting import encode, messages, render
 from training.schema import PromptSection
 
 PLAIN = PromptSection(system_prompt="")
-
-
-@pytest.fixture(autouse=True)
-def all_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +97,8 @@ def sums(numbers: range) -> list[Row]:
 @pytest.mark.learning
 def test_smollm2_is_trained_by_warm_up_and_grpo(smollm2: Path, tmp_path: Path) -> None:
     config = tiny_config(
-        training={"max_steps": 2, "max_new_tokens": 12, "precision": "auto", "learning_rate": 1e-4},
-        pre_training={"enabled": True, "max_samples": 8, "batch_size": 8, "epochs": 3, "learning_rate": 1e-4},
+        training={"max_steps": 2, "batch_size": 4, "max_new_tokens": 8, "precision": "auto", "learning_rate": 1e-4},
+        pre_training={"enabled": True, "max_samples": 4, "batch_size": 4, "epochs": 3, "learning_rate": 1e-4},
         prompt={"system_prompt": "Reply with the number only.", "solution_start": "", "solution_end": ""},
         model={"lora_rank": 8, "lora_alpha": 16},
     )
