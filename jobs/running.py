@@ -105,7 +105,9 @@ def run(kind: JobKind, pk: str, on_tick: Callable[[Job], None] | None = None, *,
     if attempt is None:
         return False
     watch = _Watch(kind, pk, attempt, on_tick)
-    argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), kind.command, str(pk), str(attempt)]
+    # The system checks import every view and try the sandbox; the worker did that when it began.
+    command = [kind.command, "--skip-checks", str(pk), str(attempt)]
+    argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), *command]
     with children.unfinished_work():
         code = children.run_child(argv, log=log_file(pk), on_tick=watch, environment=kind.environment(pk))
         _settle(kind, pk, attempt, code)
