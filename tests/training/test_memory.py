@@ -1,32 +1,14 @@
 """The estimate from the architecture: exact where something can be counted, and as the config moves it elsewhere."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from tests.exports import tiny
 from training import architecture, memory
-from training.schema import SessionConfig
-
-COUNT = """
-import json, sys
-from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM
 from training.engine.loading import adapter_options
 from training.schema import SessionConfig
-counts = []
-for sections in json.loads(sys.argv[2]):
-    model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
-    whole = model.num_parameters()
-    options = adapter_options(SessionConfig.model_validate(sections))
-    peft = get_peft_model(model, LoraConfig(**options))
-    counts.append([whole, peft.get_nb_trainable_parameters()[0]])
-print(json.dumps(counts))
-"""
+
 ADAPTERS = [
     {"model": {"lora_rank": 8}},
     {"model": {"lora_rank": 3, "target_modules": ["q_proj", "down_proj"]}},
@@ -49,12 +31,18 @@ def total(built, prompt=50, where=None, **sections):
 
 
 def test_weights_and_adapters_are_counted_as_peft_counts_them(folder):
-    command = [sys.executable, "-c", COUNT, str(folder), json.dumps(ADAPTERS)]
-    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    counts = []
+    for sections in ADAPTERS:
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        whole = model.num_parameters()
+        peft = get_peft_model(model, LoraConfig(**adapter_options(config(**sections))))
+        counts.append([whole, peft.get_nb_trainable_parameters()[0]])
     model = architecture.read(folder)
     found = [[model.parameters, model.adapter_parameters(config(**sections).model)] for sections in ADAPTERS]
-    assert found == json.loads(done.stdout)
+    assert found == counts
 
 
 def test_the_file_is_read_as_it_is(folder):
