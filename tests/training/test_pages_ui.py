@@ -1,3 +1,4 @@
+import math
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -170,6 +171,7 @@ def test_a_sparkline_needs_two_values():
     assert 'd=""' in ui.sparkline([None, 2.0])
     assert 'd="M2.0 26.0 L118.0 2.0"' in ui.sparkline([0.0, 1.0])
     assert "nan" not in ui.sparkline([1.0, 1.0, None, 1.0])
+    assert ui.sparkline([math.nan, 0.0, math.nan, 1.0]) == ui.sparkline([None, 0.0, None, 1.0])
 
 
 def test_before_and_after_share_one_axis():

@@ -267,8 +267,8 @@ def part_class(index: Any) -> str:
 
 @register.simple_tag
 def sparkline(values: list[float | None], width: int = 120, height: int = 28, label: str = "") -> SafeString:
-    """An inline SVG line. Fewer than two values draw nothing but keep the place."""
-    points = [(place, value) for place, value in enumerate(values) if value is not None]
+    """An inline SVG line. Fewer than two values draw nothing but keep the place; steps without one are passed over."""
+    points = [(place, value) for place, value in enumerate(values) if value is not None and math.isfinite(value)]
     path = spark_path(points, width, height) if len(points) > 1 else ""
     return format_html(
         '<svg class="sparkline" width="{}" height="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">'
