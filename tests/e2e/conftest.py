@@ -34,12 +34,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """One for all tests of a file: each looks only at what it made itself."""
     running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
     running.prepare()
     running.start_web()
-    running.start_worker()
+    if not request.node.get_closest_marker("no_worker"):
+        running.start_worker()
     yield running
     running.end()
 

@@ -1,15 +1,14 @@
 """Sessions compared in a real browser: charts over each other, steps or time, removing and adding one."""
 
 import csv
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.app import App
-from tests.e2e.conftest import PASSWORD, sign_in
+from tests.e2e.conftest import sign_in
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.no_worker]
 
 SEED = """
 from accounts.models import Team
@@ -42,15 +41,6 @@ history.step(31, 50, reward=0.333)
 history.step(50, 50, reward=0.555)
 history.save(step=50)
 """
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.prepare()
-    running.start_web()
-    yield running
-    running.end()
 
 
 def chart(page: Page, name: str) -> Locator:

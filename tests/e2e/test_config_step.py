@@ -1,7 +1,6 @@
 """The Config step in a real browser: what follows what while somebody types, and what is told without a reload."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -9,16 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.app import App
 from tests.e2e.conftest import PASSWORD
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.prepare()
-    running.start_web()
-    yield running
-    running.end()
+pytestmark = [pytest.mark.e2e, pytest.mark.no_worker]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.app import App
 from tests.e2e.conftest import PASSWORD
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.no_worker]
 STEPS = 120
 
 SEED = """
@@ -46,15 +46,6 @@ for step in range({first}, {last} + 1):
 history.log("Memory is short", "warning")
 history.save(step={last})
 """
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = App(tmp_path_factory.mktemp("app"), LORACRAFT_PASSWORD=PASSWORD)
-    running.prepare()
-    running.start_web()
-    yield running
-    running.end()
 
 
 def seed(app: App) -> str:
