@@ -26,6 +26,7 @@ from datasets_app.limits import (
     TOKENIZING_MEMORY,
     TOKENIZING_SECONDS,
 )
+from loracraft.numbers import thousands
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -118,7 +119,9 @@ def limited(template: str, conversation: Conversation, specials: dict[str, str],
     for piece in environment().from_string(template).generate(variables):
         room -= len(piece)
         if room < 0:
-            raise Refused(f"The template makes a text of more than {RENDERED_CHARACTERS:,} characters. Shorten it.")
+            raise Refused(
+                f"The template makes a text of more than {thousands(RENDERED_CHARACTERS)} characters. Shorten it."
+            )
         pieces.append(piece)
     return "".join(pieces)
 

@@ -10,6 +10,7 @@ from typing import Any
 from datasets_app import mapping, paths, rows, tables
 from datasets_app.models import DatasetVersion
 from datasets_app.problems import DatasetProblem
+from loracraft.numbers import thousands
 
 HOLDS, HOLDS_NOT, IS, IS_NOT = "holds", "holds_not", "is", "is_not"
 FIRST, RANDOM = "first", "random"
@@ -91,7 +92,8 @@ def check(version: DatasetVersion, filters: Filters) -> None:
     ):
         if least is not None and most is not None and least > most:
             raise DatasetProblem(
-                f"No {name} can have at least {least:,} and at most {most:,} characters.", field=f"max_{name}"
+                f"No {name} can have at least {thousands(least)} and at most {thousands(most)} characters.",
+                field=f"max_{name}",
             )
     if filters.search_column and not paths.valid(version.columns, filters.search_column):
         raise DatasetProblem(
@@ -222,9 +224,9 @@ def words(filters: Filters) -> list[str]:
         ("answer", filters.min_answer, filters.max_answer),
     ):
         if least is not None:
-            said.append(f"{name} under {least:,} characters")
+            said.append(f"{name} under {thousands(least)} characters")
         if most is not None:
-            said.append(f"{name} over {most:,} characters")
+            said.append(f"{name} over {thousands(most)} characters")
     if filters.search:
         said.append(search_words(filters))
     if filters.same_rows:
@@ -233,7 +235,7 @@ def words(filters: Filters) -> list[str]:
         said.append("repeated questions")
     if filters.keep:
         chosen = f"chosen by seed {filters.seed}" if filters.keep_how == RANDOM else "from the top"
-        said.append(f"all but {filters.keep:,} rows {chosen}")
+        said.append(f"all but {thousands(filters.keep)} rows {chosen}")
     return said
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from datasets_app import paths
 from datasets_app.models import DatasetVersion
+from loracraft.numbers import thousands
 
 SEVERITIES = ("error", "warning", "note")
 # More than this share of all rows makes a warning an error.
@@ -38,7 +39,7 @@ def finding(severity: str, title: str, text: str, label: str = "", **query: Any)
 
 
 def rows(count: int, words: str = "") -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}{' ' if words else ''}{words}".replace(",", "\u202f")
+    return f"{thousands(count)} row{'' if count == 1 else 's'}{' ' if words else ''}{words}"
 
 
 def have(count: int) -> str:
@@ -97,7 +98,7 @@ def about_column(column: dict[str, Any], total: int, asked: bool) -> Iterator[Fi
         yield finding(
             "warning" if asked else "note",
             f"{rows(column['over_long'])} {have(column['over_long'])} a very long “{name}”",
-            f"The longest has {column['lengths']['max']:,} characters.".replace(",", "\u202f")
+            f"The longest has {thousands(column['lengths']['max'])} characters."
             + " Long cells cost memory, and what is beyond the sequence length is not learnt from.",
             "Set a longest length",
             tab="versions",
@@ -205,7 +206,7 @@ def about_lengths(report: dict[str, Any]) -> Iterator[Finding]:
         share = over / tokens["measured"]
         yield finding(
             "error" if share > MOST else "warning",
-            f"{rows(over)} {have(over)} a prompt over {tokens['limit']:,} tokens".replace(",", "\u202f"),
+            f"{rows(over)} {have(over)} a prompt over {thousands(tokens['limit'])} tokens",
             f"That is {share:.1%} of those that were measured. Training leaves them out. Choose a longer sequence"
             " length for the session, or leave out long questions.".replace("%", " %"),
             "Set a longest length",

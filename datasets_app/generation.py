@@ -16,6 +16,7 @@ from datasets_app import parsing
 from datasets_app.generating import REFUSED
 from datasets_app.limits import EXAMPLE_SECONDS, GENERATE_SECONDS, MAX_GENERATED_ROWS
 from datasets_app.problems import DatasetProblem
+from loracraft.numbers import thousands
 
 MODULE = "datasets_app.generating"
 # Shown first, easiest first, with words for people.
@@ -96,7 +97,7 @@ def cached_examples(task: str, parameters: str, seed: int, count: int) -> tuple[
 def write(file: Path, task: str, parameters: dict[str, Any], seed: int, size: int) -> None:
     """Fills `file` with JSON lines. Raises DatasetProblem, also if the task has fewer than two questions."""
     if not 2 <= size <= MAX_GENERATED_ROWS:
-        raise DatasetProblem(f"Ask for 2 to {MAX_GENERATED_ROWS:,} questions.", field="size")
+        raise DatasetProblem(f"Ask for 2 to {thousands(MAX_GENERATED_ROWS)} questions.", field="size")
     request = {"task": task, "parameters": parameters, "seed": seed, "size": size}
     with open(file, "wb") as output:
         ask(request, GENERATE_SECONDS, output)

@@ -33,6 +33,7 @@ from datasets_app.models import Dataset, DatasetVersion, Import, ImportKind, Sou
 from datasets_app.problems import DatasetProblem
 from jobs import running
 from jobs.choices import JobStatus
+from loracraft.numbers import thousands
 
 MODULE = "datasets_app.hub_reading"
 PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
@@ -174,7 +175,7 @@ def chosen_splits(described: dict[str, Any], split: str) -> list[str]:
 
 def check_amount(described: dict[str, Any], splits: list[str], rows: int | None) -> None:
     if rows is not None and not 1 <= rows <= MAX_ROWS:
-        raise DatasetProblem(f"Ask for 1 to {MAX_ROWS:,} rows, or leave it empty for all.", field="rows")
+        raise DatasetProblem(f"Ask for 1 to {thousands(MAX_ROWS)} rows, or leave it empty for all.", field="rows")
     total = sum(split["bytes"] for split in described["splits"] if split["name"] in splits)
     if rows is None and total > HUB_BYTES:
         raise DatasetProblem(

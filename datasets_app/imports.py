@@ -22,6 +22,7 @@ from datasets_app.parsing import Progress
 from datasets_app.problems import DatasetProblem
 from jobs import running
 from jobs.choices import JobStatus
+from loracraft.numbers import thousands
 
 NAME_LENGTH = Import._meta.get_field("name").max_length or 200
 ENDED = Q(status__in=[JobStatus.FAILED, JobStatus.CANCELLED])
@@ -175,7 +176,7 @@ def check_saved(job: Import, version: DatasetVersion) -> None:
 
 
 def sentence(problem: DatasetProblem) -> str:
-    return f"Line {problem.line:,}: {problem.message}" if problem.line else problem.message
+    return f"Line {thousands(problem.line)}: {problem.message}" if problem.line else problem.message
 
 
 def reporter(job: Import) -> Progress:

@@ -17,6 +17,7 @@ from datasets_app.limits import readable
 from datasets_app.models import DatasetVersion, Source
 from datasets_app.page_views import blamed, detail_url
 from datasets_app.problems import DatasetProblem
+from loracraft.numbers import thousands
 
 # What one click gives to a team that has no data yet.
 STARTER: dict[str, Any] = {
@@ -71,7 +72,7 @@ def shown_limits() -> list[tuple[str, str]]:
         ("Formats", "JSON, JSONL, CSV, TSV, Parquet, text, each also as .gz or .zst"),
         ("File", f"at most {readable(settings.MAX_UPLOAD_BYTES)}"),
         ("Row", f"at most {readable(limits.MAX_LINE_BYTES)}"),
-        ("Rows", f"at most {limits.MAX_ROWS:,}"),
+        ("Rows", f"at most {thousands(limits.MAX_ROWS)}"),
         ("Columns", f"at most {limits.MAX_COLUMNS}"),
     ]
 
@@ -108,7 +109,7 @@ def generated(request: HttpRequest, team: Team, form: forms.GenerateForm) -> Dat
         chosen["name"] or None,
     )
     if version.row_count < chosen["size"]:
-        text = f"{chosen['task']} has only {version.row_count:,} different questions with these parameters."
+        text = f"{chosen['task']} has only {thousands(version.row_count)} different questions with these parameters."
         messages.warning(request, f"{text} All of them were stored.")
     return version
 

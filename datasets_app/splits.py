@@ -9,6 +9,7 @@ from datasets_app import columns, mapping, rows, tables
 from datasets_app.limits import MAX_SPLIT_VALUES, SPLIT_SEED
 from datasets_app.models import DatasetVersion
 from datasets_app.problems import DatasetProblem
+from loracraft.numbers import thousands
 
 PARTS = ("train", "validation", "test")
 # How data sets call their parts, in lower case.
@@ -25,12 +26,14 @@ def set_split(version: DatasetVersion, held_out: int, seed: int, validation: int
     questions = mapping.measure(version).questions
     if not 1 <= held_out <= questions // 2:
         raise DatasetProblem(
-            f"Between 1 and {questions // 2:,} of the {questions:,} different questions can be held out, at most half.",
+            f"Between 1 and {thousands(questions // 2)} of the {thousands(questions)} different"
+            " questions can be held out, at most half.",
             field="held_out",
         )
     if not 0 <= validation <= questions // 2 - held_out:
         raise DatasetProblem(
-            f"At most {questions // 2 - held_out:,} more can be used for validation: half of the {questions:,}"
+            f"At most {thousands(questions // 2 - held_out)} more can be used for validation: half of"
+            f" the {thousands(questions)}"
             " different questions stay for training.",
             field="validation",
         )

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from loracraft.numbers import thousands
+
 # Lengths below this are counted exactly, those above in steps of a twelfth.
 EXACT = 4096
 STEPS = 8
@@ -209,7 +211,7 @@ def span(low: Any, high: Any) -> str:
 def figure(value: float) -> str:
     """As the filter `number` writes it."""
     if float(value).is_integer():
-        return f"{int(value):,}".replace(",", "\u202f")
+        return thousands(value)
     return f"{value:.4g}"
 
 

@@ -37,6 +37,7 @@ from datasets_app.readers.meter import Meter, Tell
 from datasets_app.readers.rows import Batch, Rejected, Source, Unusable, check_name, checked, shown
 from datasets_app.readers.streams import SuspectEncoding
 from datasets_app.tables import REJECTED, ROWS
+from loracraft.numbers import thousands
 
 SPOOL = "spool"
 
@@ -159,7 +160,7 @@ class Store:
 
     def check_limits(self, source: Source) -> None:
         if self.meter.rows > MAX_ROWS:
-            raise DatasetProblem(f"More than {MAX_ROWS:,} rows, the limit of a dataset. Split the file.")
+            raise DatasetProblem(f"More than {thousands(MAX_ROWS)} rows, the limit of a dataset. Split the file.")
         if not self.rows and self.rejects.count >= HOPELESS_LINES:
             raise DatasetProblem(nothing_usable(self.rejects, source))
 
@@ -225,10 +226,10 @@ def nothing_usable(rejects: writing.Rejects, source: Source) -> str:
     if not rejects.count:
         return f"The file has no usable row: {source.empty}"
     first, unit = rejects.first[0], source.unit
-    lines = f"the only {unit} was" if rejects.count == 1 else f"all {rejects.count:,} {unit}s were"
+    lines = f"the only {unit} was" if rejects.count == 1 else f"all {thousands(rejects.count)} {unit}s were"
     if rejects.count >= HOPELESS_LINES:
-        lines = f"the first {rejects.count:,} {unit}s were all"
-    return f"The file has no usable row: {lines} rejected. {unit.title()} {first['line']:,}: {first['reason']}"
+        lines = f"the first {thousands(rejects.count)} {unit}s were all"
+    return f"The file has no usable row: {lines} rejected. {unit.title()} {thousands(first['line'])}: {first['reason']}"
 
 
 def schema_of(spool: Spool) -> Any:

@@ -17,6 +17,7 @@ from datasets_app import browse_views, check_views, importing, imports, mapping_
 from datasets_app.models import Dataset, DatasetVersion
 from datasets_app.page_views import detail_url, opened, show
 from datasets_app.problems import DatasetInUse
+from loracraft.numbers import thousands
 
 Collection = TypeVar("Collection", bound=Iterable[Any])
 
@@ -97,7 +98,7 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 def accept(request: HttpRequest, pk: UUID) -> HttpResponse:
     version = opened(request, pk, Role.MEMBER)
     if importing.accept(version):
-        messages.success(request, f"Kept {version.row_count:,} rows.")
+        messages.success(request, f"Kept {thousands(version.row_count)} rows.")
     return redirect(detail_url(version.dataset))
 
 

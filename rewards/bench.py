@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from loracraft.numbers import thousands
 from rewards.attacks import Subject, attacks, well_formed
 from rewards.composition import Composition, Part, Result
 from rewards.functions.custom import custom_python
@@ -102,7 +103,9 @@ def check(items: Sequence[Item]) -> None:
         raise TooMuch(f"These are {len(items)} answers; the bench scores {MOST_ANSWERS} at once. Give fewer.")
     size = sum(len(item.sample.response) for item in items)
     if size > MOST_CHARACTERS:
-        raise TooMuch(f"The answers have {size:,} characters; the bench takes {MOST_CHARACTERS:,}. Give fewer.")
+        raise TooMuch(
+            f"The answers have {thousands(size)} characters; the bench takes {thousands(MOST_CHARACTERS)}. Give fewer."
+        )
 
 
 def compare(items: Sequence[Item], first: Composition, second: Composition | None = None) -> list[Line]:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import current_team, teams_with
 from accounts.models import AnyUser, Role
+from loracraft.numbers import thousands
 from rewards import cases, presets
 from rewards.forms import LONGEST_TEXT
 from rewards.models import RewardPreset
@@ -52,7 +53,7 @@ def sample_in(text: str, response: str | None = None) -> Sample:
         raise cases.CaseProblem("The answer did not come whole. Load the page again, then add it.") from error
     texts = [sample.instruction, sample.response, *vars(markers).values(), sample.reference or ""]
     if not all(isinstance(each, str) and len(each) <= LONGEST_TEXT for each in texts):
-        raise cases.CaseProblem(f"Question and answer of a case have at most {LONGEST_TEXT:,} characters.")
+        raise cases.CaseProblem(f"Question and answer of a case have at most {thousands(LONGEST_TEXT)} characters.")
     return sample
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from loracraft.numbers import thousands
 from rewards import functions  # noqa: F401
 from rewards.formula import Formula
 from rewards.registry import REGISTRY, Parameters, RewardError, RewardFunction, Sample, Score, Verdict
@@ -298,5 +299,7 @@ class Composition(BaseModel):
 def _too_long(sample: Sample) -> str:
     for what, text in (("answer", sample.response), ("question", sample.instruction), ("reference", sample.reference)):
         if text and len(text) > MAX_CHARACTERS:
-            return f"The {what} has {len(text):,} characters; rewards read at most {MAX_CHARACTERS:,}."
+            return (
+                f"The {what} has {thousands(len(text))} characters; rewards read at most {thousands(MAX_CHARACTERS)}."
+            )
     return ""

@@ -83,7 +83,7 @@ def test_imports_between_apps_point_one_way(app: str) -> None:
 
 @pytest.mark.parametrize("app", APPS)
 def test_no_app_imports_the_wiring_but_for_small_helpers(app: str) -> None:
-    names = ("env", "inputs", "sentences", "spreadsheets", "streaming")
+    names = ("env", "inputs", "numbers", "sentences", "spreadsheets", "streaming")
     helpers = tuple(f"loracraft.{name}" for name in names)
     wrong = {
         str(path): forbidden

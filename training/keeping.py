@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import AnyUser
+from loracraft.numbers import thousands
 from training.choices import ACTIVE
 from training.models import Session
 
@@ -63,7 +64,9 @@ def write_notes(session: Session, by: AnyUser | None, text: str, version: int) -
     """In any state. `version`: the `notes_version` that was read before writing. Raises NotesTooLong, NotesChanged."""
     text = text.replace("\r\n", "\n").replace("\x00", "")
     if len(text) > MOST_NOTES:
-        raise NotesTooLong(f"Notes have at most {MOST_NOTES:,} characters; these have {len(text):,}. Shorten them.")
+        raise NotesTooLong(
+            f"Notes have at most {thousands(MOST_NOTES)} characters; these have {thousands(len(text))}. Shorten them."
+        )
     author = by.pk if by is not None and by.is_authenticated else None
     changes = {"notes": text, "notes_version": F("notes_version") + 1, "notes_at": Now(), "notes_by_id": author}
     won = Session.objects.filter(pk=session.pk, notes_version=version).exclude(notes=text).update(**changes)

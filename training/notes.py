@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from loracraft.numbers import thousands
 from training import fallbacks
 from training.estimates import Plan
 from training.schema import SessionConfig
@@ -37,7 +38,7 @@ def of_scores(config: SessionConfig, plan: Plan, validation: int | None) -> dict
         text = "The dataset has no validation part, so there is no score. Set one aside on the dataset's Split tab."
         return {"evaluation.eval_steps": text}
     if plan.steps and every > plan.steps:
-        return {"evaluation.eval_steps": f"The session has {plan.steps:,} steps, so no score comes."}
+        return {"evaluation.eval_steps": f"The session has {thousands(plan.steps)} steps, so no score comes."}
     return {}
 
 
@@ -46,8 +47,8 @@ def of_steps(config: SessionConfig, plan: Plan) -> dict[str, str]:
     found = {}
     if plan.steps and training.warmup_steps >= plan.steps:
         found["training.warmup_steps"] = (
-            f"The session has {plan.steps:,} steps: the learning rate never reaches its value."
+            f"The session has {thousands(plan.steps)} steps: the learning rate never reaches its value."
         )
     if plan.steps and training.save_steps > plan.steps:
-        found["training.save_steps"] = f"The session has {plan.steps:,} steps: only its end is saved."
+        found["training.save_steps"] = f"The session has {thousands(plan.steps)} steps: only its end is saved."
     return found

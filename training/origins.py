@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from datasets_app.problems import DatasetProblem
 from datasets_app.sources import find
+from loracraft.numbers import thousands
 from rewards import presets
 from training import config_diff, manifests
 from training.models import Session
@@ -135,7 +136,7 @@ def verdict(session: Session, original: Session | None) -> Verdict | None:
 
 
 def steps(count: int) -> str:
-    return f"{count:,} step{'' if count == 1 else 's'}"
+    return f"{thousands(count)} step{'' if count == 1 else 's'}"
 
 
 def step_by_step(again: list[manifests.StepReward], first: list[manifests.StepReward]) -> Verdict | None:

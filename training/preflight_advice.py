@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from loracraft.numbers import thousands
+
 MEMORY_TIGHT = 0.85
 MOSTLY_DEAD = 0.7
 MANY_DEAD = 0.4
@@ -87,7 +89,7 @@ def _time_and_disk(time: dict[str, Any], disk: dict[str, Any]) -> list[Advice]:
         found.append(_line(WARNING, f"It fills most of the disk: {_size(disk['needed'])} of {_size(disk['free'])}."))
     if time["total"] is not None and time["total"] > LONG_SECONDS:
         hours = time["total"] / 3600
-        text = f"It takes about {hours:,.0f} hours on this machine. Limit the steps, or use a smaller model."
+        text = f"It takes about {thousands(hours)} hours on this machine. Limit the steps, or use a smaller model."
         found.append(_line(WARNING, text))
     return found
 

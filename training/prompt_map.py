@@ -11,6 +11,7 @@ from django.db.models import Avg, Count, Max, Min, Q, QuerySet
 
 from datasets_app import rows
 from datasets_app.problems import DatasetProblem
+from loracraft.numbers import thousands
 from training import kept_answers
 from training.models import PromptOutcome, Session
 from training.signal_ledger import TITLES
@@ -171,7 +172,7 @@ def advice(found: PromptMap) -> Iterator[str]:
 
 
 def counted(count: int, of: int) -> str:
-    return f"Of {of:,} questions {count:,} {'was' if count == 1 else 'were'}"
+    return f"Of {thousands(of)} questions {thousands(count)} {'was' if count == 1 else 'were'}"
 
 
 HEADER = ["row", "epoch", "asked", "mean_reward", *TITLES, "question"]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from accounts.models import Team
 from datasets_app import paths, prompt_templates
 from datasets_app.models import DatasetVersion
+from loracraft.numbers import thousands
 from loracraft.sentences import explain, place
 from training import base_models
 from training.schema import Problem, SessionConfig, problems
@@ -69,8 +70,9 @@ def _context_problems(config: SessionConfig) -> list[Problem]:
     if length is None or wanted.max_sequence_length <= length:
         return []
     message = (
-        f"The model reads {length:,} tokens at most, and a sequence may have {wanted.max_sequence_length:,}: write"
-        f" {length:,} or less."
+        f"The model reads {thousands(length)} tokens at most, and a sequence may have"
+        f" {thousands(wanted.max_sequence_length)}: write"
+        f" {thousands(length)} or less."
     )
     return [Problem(field="training.max_sequence_length", message=message)]
 

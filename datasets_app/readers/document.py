@@ -17,6 +17,7 @@ from datasets_app.problems import DatasetProblem
 from datasets_app.readers.exact import repeated
 from datasets_app.readers.rows import Batch, Rejected, Source, shown
 from datasets_app.readers.streams import CHUNK, Stream
+from loracraft.numbers import thousands
 
 BATCH_CHARACTERS = MIB
 BATCH_ROWS = 5000
@@ -227,13 +228,13 @@ def objects(scanner: Scanner, numbers: Numbers, part: str = "") -> Iterator[Batc
     more = scanner.peek() != "]"
     while more:
         number = numbers.next()
-        take(batch, number, scanner.value(f"Row {number:,}"), scanner.flaws, part)
+        take(batch, number, scanner.value(f"Row {thousands(number)}"), scanner.flaws, part)
         if len(batch.rows) + len(batch.rejected) >= BATCH_ROWS or scanner.place - begun > BATCH_CHARACTERS:
             yield batch
             batch, begun = Batch([], [], []), scanner.place
         more = scanner.peek() == ","
         scanner.at += more
-    scanner.take("]", f"After row {numbers.last:,}")
+    scanner.take("]", f"After row {thousands(numbers.last)}")
     yield batch
 
 

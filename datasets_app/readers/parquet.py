@@ -12,6 +12,7 @@ from datasets_app.readers.meter import Meter
 from datasets_app.readers.rows import Batch, Rejected, Source, Unusable
 from datasets_app.readers.streams import Allowance, allowance
 from datasets_app.readers.table import unique_names
+from loracraft.numbers import thousands
 
 BATCH_BYTES = 2 * MIB
 MOST_ROWS, FEWEST_ROWS = 2048, 16
@@ -42,7 +43,7 @@ def read(path: Path, source: Source, meter: Meter) -> Iterator[Batch]:
     except (pa.ArrowException, OSError, ValueError, OverflowError, LookupError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
-        where = f"after row {number:,}" if number else "at its beginning"
+        where = f"after row {thousands(number)}" if number else "at its beginning"
         raise DatasetProblem(
             f"The Parquet file is damaged or uses something unknown ({where}): {first_line(error)} Write it again;"
             " nothing was imported."
@@ -79,16 +80,18 @@ def is_textual(types: Any, kind: Any) -> bool:
 def columns_of(file: Any, source: Source) -> list[str]:
     names = list(file.schema_arrow.names)
     if len(names) > MAX_COLUMNS:
-        raise DatasetProblem(f"The file has {len(names):,} columns: at most {MAX_COLUMNS} are allowed.")
+        raise DatasetProblem(f"The file has {thousands(len(names))} columns: at most {MAX_COLUMNS} are allowed.")
     if file.metadata.num_rows > MAX_ROWS:
-        raise DatasetProblem(f"More than {MAX_ROWS:,} rows, the limit of a dataset. Split the file.")
+        raise DatasetProblem(f"More than {thousands(MAX_ROWS)} rows, the limit of a dataset. Split the file.")
     source.empty = f"it has columns ({', '.join(names)[:200]}) but no rows."
     return unique_names(names, source)
 
 
 def check_count(file: Any, rows: int) -> None:
     if rows != file.metadata.num_rows:
-        raise ValueError(f"its footer promises {file.metadata.num_rows:,} rows, and it holds {rows:,}.")
+        raise ValueError(
+            f"its footer promises {thousands(file.metadata.num_rows)} rows, and it holds {thousands(rows)}."
+        )
 
 
 def record_batches(file: Any, group: int) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from datasets_app.limits import MAX_COLUMNS, MAX_LINE_BYTES, MIB
 from datasets_app.problems import DatasetProblem
 from datasets_app.readers.rows import Batch, Rejected, Source, Unusable, check_name, shown
 from datasets_app.readers.streams import Long, Stream, blocks, too_long
+from loracraft.numbers import thousands
 
 DELIMITERS = ",;\t|"
 SAMPLE_RECORDS = 60
@@ -128,7 +129,10 @@ def numbered(lines: Lines, dialect: Dialect) -> Iterator[tuple[int, list[str], s
 
 def reason(error: str, first: int, last: int) -> str:
     if "end of data" in error or "field larger" in error:
-        return f"A quote opens in line {first:,} and is not closed up to line {last:,}. Double it, or remove it."
+        return (
+            f"A quote opens in line {thousands(first)} and is not closed up to line"
+            f" {thousands(last)}. Double it, or remove it."
+        )
     return "A quote within a cell is not doubled, so that it is not clear where the cell ends. Double it."
 
 

@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from loracraft.numbers import thousands
 from rewards.functions.text import PLACE_HELP
 from rewards.registry import Example, Parameters, Sample, Score, reward_function
 from rewards.sections import Place, section
@@ -109,7 +110,7 @@ def parsed(text: str) -> ast.Module:
     """Raises NotPython. A lone word or number parses, too, but is no program."""
     code = python_of(text)
     if len(code) > LONGEST_CODE:
-        raise NotPython(f"The code has {len(code):,} characters; at most {LONGEST_CODE:,} are read.")
+        raise NotPython(f"The code has {thousands(len(code))} characters; at most {thousands(LONGEST_CODE)} are read.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from loracraft.numbers import thousands
 from rewards.functions.similarity import answers, reference_text
 from rewards.registry import Example, Parameters, RewardError, Sample, Score, Verdict, batch_reward_function
 
@@ -93,7 +94,9 @@ def _pair(sample: Sample, parameters: EmbeddingSimilarity) -> tuple[str, list[st
     if not pieces or not all(piece.strip() for piece in pieces):
         return Score(0.0, "There is no answer.")
     if longest := max((text for text in (reference, *pieces) if len(text) > LONGEST_TEXT), key=len, default=""):
-        return RewardError(f"A text has {len(longest):,} characters; at most {LONGEST_TEXT:,} are embedded.")
+        return RewardError(
+            f"A text has {thousands(len(longest))} characters; at most {thousands(LONGEST_TEXT)} are embedded."
+        )
     pieces = [piece.strip() for piece in pieces]
     # No model is needed to tell that a text means what it means.
     return Score(1.0, "The reference itself.") if set(pieces) == {reference} else (reference, pieces)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from loracraft.numbers import thousands
 from rewards.functions.text import PLACE_HELP
 from rewards.registry import Example, Parameters, RewardError, Sample, Score, reward_function
 from rewards.sections import Place, section
@@ -33,7 +34,10 @@ def prose(sample: Sample, place: Place) -> str:
     """Without code blocks. Raises RewardError for what is longer than is worth measuring."""
     text = section(sample, place)
     if len(text) > LONGEST_TEXT:
-        raise RewardError(f"The text has {len(text):,} characters; language is measured on at most {LONGEST_TEXT:,}.")
+        raise RewardError(
+            f"The text has {thousands(len(text))} characters; language is measured on at most"
+            f" {thousands(LONGEST_TEXT)}."
+        )
     return FENCED.sub(" ", text)
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from loracraft.numbers import thousands
 from rewards.registry import Example, Markers, Parameters, RewardError, Sample, Score, reward_function
 from rewards.sections import find_answer, solutions
 
@@ -111,7 +112,8 @@ def _prepared(text: str, parameters: TextSimilarity) -> str:
 def _refuse_long(what: str, text: str) -> None:
     if len(text) > LONGEST_TEXT:
         raise RewardError(
-            f"The {what} has {len(text):,} characters; a similarity is measured on at most {LONGEST_TEXT:,}."
+            f"The {what} has {thousands(len(text))} characters; a similarity is measured on at most"
+            f" {thousands(LONGEST_TEXT)}."
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from loracraft.numbers import thousands
 from rewards.functions.form import read_json
 from rewards.functions.text import PLACE_HELP, compiled, encodable
 from rewards.registry import Example, Parameters, RewardError, Sample, Score, reward_function
@@ -184,7 +185,7 @@ class PatternSequence(Parameters):
     def match_something(cls, patterns: list[str]) -> list[str]:
         for pattern in patterns:
             if len(pattern) > 2000:
-                raise ValueError("A pattern has at most 2,000 characters.")
+                raise ValueError(f"A pattern has at most {thousands(2000)} characters.")
             if compiled(pattern).search(""):
                 raise ValueError(f"{pattern[:80]!r} matches an empty text, so it occurs everywhere.")
         return patterns
@@ -315,7 +316,9 @@ def json_schema(sample: Sample, parameters: JsonSchema) -> Score:
     """1 if the text is JSON that the schema allows; partly, the share of its outermost keys that are right."""
     text = section(sample, parameters.place)
     if len(text) > LONGEST_JSON:
-        raise RewardError(f"The text has {len(text):,} characters; a schema is checked on at most {LONGEST_JSON:,}.")
+        raise RewardError(
+            f"The text has {thousands(len(text))} characters; a schema is checked on at most {thousands(LONGEST_JSON)}."
+        )
     try:
         value = read_json(text)
     except (ValueError, RecursionError) as error:

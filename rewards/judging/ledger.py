@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from loracraft.numbers import thousands
 from rewards.registry import RewardError
 
 Account = tuple[str, str, str]
@@ -32,10 +33,13 @@ class Ledger:
         with self._lock:
             spent = self._account(account)
             if spent.calls >= most_calls:
-                raise OverBudget(f"The judge's budget is used up: “Most calls” is {most_calls:,}. Raise it to go on.")
+                raise OverBudget(
+                    f"The judge's budget is used up: “Most calls” is {thousands(most_calls)}. Raise it to go on."
+                )
             if spent.tokens >= most_tokens:
                 raise OverBudget(
-                    f"The judge's budget is used up: {spent.tokens:,} tokens, and “Most tokens” is {most_tokens:,}."
+                    f"The judge's budget is used up: {thousands(spent.tokens)} tokens, and “Most tokens”"
+                    f" is {thousands(most_tokens)}."
                     " Raise it to go on."
                 )
             spent.calls += 1

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from loracraft.numbers import thousands
 from rewards.registry import RewardError, Sample
 
 COLUMN = "columns."
@@ -94,5 +95,7 @@ def messages(
     system = SYSTEM.format(border=border, rubric=rubric.strip()) + form
     user = PLACEHOLDER.sub(lambda name: f"<{border}>\n{values[name[1]]}\n</{border}>", template)
     if len(user) > LONGEST:
-        raise RewardError(f"What the judge is to see has {len(user):,} characters; at most {LONGEST:,} are sent.")
+        raise RewardError(
+            f"What the judge is to see has {thousands(len(user))} characters; at most {thousands(LONGEST)} are sent."
+        )
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]

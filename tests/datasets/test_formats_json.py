@@ -137,7 +137,7 @@ def test_a_broken_document_is_refused_with_the_place(tmp_path: Path, raw: str, w
 
 def test_the_line_of_a_fault_is_named(tmp_path: Path) -> None:
     raw = "[\n" + '{"a": 1},\n' * 5000 + '{"a": oops},\n' + '{"a": 1},\n' * 50_000 + '{"a": 1}]'
-    with pytest.raises(Exception, match="Row 5,001: not JSON") as caught:
+    with pytest.raises(Exception, match="Row 5\u202f001: not JSON") as caught:
         stored(tmp_path, raw.encode(), "x.json")
     assert caught.value.line == 5002  # type: ignore[attr-defined]
 

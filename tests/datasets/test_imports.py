@@ -174,7 +174,8 @@ def test_a_file_that_can_not_be_used_is_told_in_words_and_leaves_nothing(
 
 
 def test_the_line_of_a_problem_is_told() -> None:
-    assert imports.sentence(DatasetProblem("Too many rows.", line=5_000_001)) == "Line 5,000,001: Too many rows."
+    problem = DatasetProblem("Too many rows.", line=5_000_001)
+    assert imports.sentence(problem) == "Line 5\u202f000\u202f001: Too many rows."
 
 
 def test_progress_is_written_at_most_twice_a_second(queued: Queue) -> None:

@@ -261,11 +261,11 @@ def test_filters_are_told_in_words() -> None:
     assert words(every) == [
         "rows without question, answer or final answer",
         "question under 5 characters",
-        "answer over 2,000 characters",
+        "answer over 2\u202f000 characters",
         "rows with “kind” equal to “x”",
         "repeated rows",
         "repeated questions",
-        "all but 1,000 rows chosen by seed 7",
+        "all but 1\u202f000 rows chosen by seed 7",
     ]
     assert Filters.of(every.stored) == every
     assert all(TITLES.values())

@@ -309,7 +309,7 @@ def test_wrong_parameters_are_refused_when_the_reward_is_made(wrong: dict[str, A
 
 
 def test_more_than_fits_is_refused_before_it_is_sent(judge: FakeJudge) -> None:
-    assert "at most 400,000" in error(judge, "x" * 399_999)
+    assert "at most 400\u202f000" in error(judge, "x" * 399_999)
     assert not judge.asked
 
 

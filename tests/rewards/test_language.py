@@ -106,7 +106,7 @@ class TestReadability:
         began = time.perf_counter()
         readability(Sample("?", "word " * 10 + "." * 99_000 + "x"), Readability())
         assert time.perf_counter() - began < 1
-        with pytest.raises(RewardError, match="at most 100,000"):
+        with pytest.raises(RewardError, match="at most 100\u202f000"):
             readability(Sample("?", "." * 100_001), Readability())
 
 

@@ -94,7 +94,7 @@ def test_a_reference_without_words_is_an_error_and_no_zero(metric):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_texts_that_would_take_too_long_are_an_error_that_names_the_limit(metric):
-    with pytest.raises(RewardError, match=r"The answer has 50,001 characters.*at most 50,000"):
+    with pytest.raises(RewardError, match=r"The answer has 50\u202f001 characters.*at most 50\u202f000"):
         value("a" * 50_001, metric=metric)
     with pytest.raises(RewardError, match="The reference"):
         value("a", "a" * 50_001, metric=metric)

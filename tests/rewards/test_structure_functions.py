@@ -114,7 +114,7 @@ class TestPatternSequence:
         assert self.matched("First", "first", ignore_case=False) == 0
 
     @pytest.mark.parametrize(
-        ("pattern", "said"), [("a(", "not an RE2 pattern"), ("a*", "empty text"), ("a" * 2001, "2,000")]
+        ("pattern", "said"), [("a(", "not an RE2 pattern"), ("a*", "empty text"), ("a" * 2001, "2\u202f000")]
     )
     def test_patterns_that_can_not_be_looked_for_are_refused(self, pattern, said):
         with pytest.raises(ValidationError, match=said):
@@ -214,7 +214,7 @@ class TestJsonSchema:
         assert by_schema(text, {"type": "array"}).value == 0
 
     def test_a_text_that_is_too_long_is_an_error(self):
-        with pytest.raises(RewardError, match="100,001 characters"):
+        with pytest.raises(RewardError, match="100\u202f001 characters"):
             by_schema("1" * 100_001, {})
 
     def test_patterns_run_in_linear_time(self):

@@ -216,7 +216,7 @@ def test_a_sequence_longer_than_the_model_reads_is_told_before_the_queue(owner_c
     (model_folder / "config.json").write_text('{"max_position_embeddings": 1024}')
     try:
         reply = post(owner_client, draft, training__max_sequence_length="2000")
-        assert "The model reads 1,024 tokens at most, and a sequence may have 2,000" in reply.content.decode()
+        assert "The model reads 1\u202f024 tokens at most, and a sequence may have 2\u202f000" in reply.content.decode()
         reply = post(owner_client, draft, training__max_sequence_length="1024")
         assert "tokens at most" not in reply.content.decode()
     finally:

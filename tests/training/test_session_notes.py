@@ -94,7 +94,7 @@ def test_the_same_text_twice_is_no_conflict(session, owner):
 
 def test_notes_have_a_limit_that_is_named(session, owner):
     keeping.write_notes(session, owner, "x" * keeping.MOST_NOTES, 0)
-    with pytest.raises(keeping.NotesTooLong, match="at most 20,000 characters; these have 20,001"):
+    with pytest.raises(keeping.NotesTooLong, match="at most 20\u202f000 characters; these have 20\u202f001"):
         keeping.write_notes(session, owner, "x" * (keeping.MOST_NOTES + 1), 1)
 
 
@@ -165,7 +165,7 @@ def test_the_api_names_what_is_missing_or_too_long(session, owner_client):
     assert "notes_version" in patch(owner_client, session, notes="x").json()["fields"]
     assert "name" in patch(owner_client, session).json()["fields"]
     long = patch(owner_client, session, notes="x" * 20_001, notes_version=0)
-    assert long.status_code == 400 and "20,000" in long.json()["fields"]["notes"][0]
+    assert long.status_code == 400 and "20\u202f000" in long.json()["fields"]["notes"][0]
 
 
 def test_the_api_lets_viewers_read_and_outsiders_see_nothing(session, viewer_client, outsider_client):

@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from jobs.choices import JobStatus
+from loracraft.numbers import thousands
 from training import keeping
 from training.choices import Status
 from training.glossary import GLOSSARY
@@ -24,7 +25,6 @@ from training.models import Session
 register = template.Library()
 
 NOTHING = "–"
-THOUSANDS = "\u202f"  # narrow, and no line is broken at it
 ICON_NAME = re.compile(r"[a-z0-9-]+")
 TONES = {
     Status.DRAFT: ("neutral", "pencil"),
@@ -154,13 +154,13 @@ def number(value: Any, digits: int = 3) -> str:
     if amount is None:
         return NOTHING
     if amount == int(amount) and abs(amount) < 1e15:
-        return f"{int(amount):,}".replace(",", THOUSANDS)
+        return thousands(amount)
     if abs(amount) < 1e-3 or abs(amount) >= 1e9:
         mantissa, exponent = f"{amount:.{digits - 1}e}".split("e")
         short = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         return f"{short}e{int(exponent)}"
     places = max(0, digits - 1 - math.floor(math.log10(abs(amount))))
-    return f"{amount:,.{places}f}".replace(",", THOUSANDS)
+    return thousands(amount, places)
 
 
 @register.filter

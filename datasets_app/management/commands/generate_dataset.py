@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from datasets_app import importing
 from datasets_app.management.commands.import_dataset import team_called
 from datasets_app.problems import DatasetProblem
+from loracraft.numbers import thousands
 
 
 class Command(BaseCommand):
@@ -36,7 +37,7 @@ class Command(BaseCommand):
             )
         except DatasetProblem as problem:
             raise CommandError(problem.message) from None
-        self.stderr.write(f"{version.row_count:,} different questions stored.")
+        self.stderr.write(f"{thousands(version.row_count)} different questions stored.")
         self.stdout.write(str(version.dataset_id))
 
 

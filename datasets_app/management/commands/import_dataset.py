@@ -9,6 +9,7 @@ from accounts.models import Team
 from datasets_app import importing, mapping
 from datasets_app.models import DatasetVersion
 from datasets_app.problems import DatasetProblem
+from loracraft.numbers import thousands
 
 
 class Command(BaseCommand):
@@ -48,7 +49,9 @@ class Command(BaseCommand):
         for line in version.report["rejected"]:
             self.stderr.write(f"line {line['line']}: {line['reason']}")
         waiting = "" if version.accepted else " Decide on its page, or import it again with --accept."
-        self.stderr.write(f"{version.row_count:,} rows kept, {version.rejected_count:,} lines rejected.{waiting}")
+        self.stderr.write(
+            f"{thousands(version.row_count)} rows kept, {thousands(version.rejected_count)} lines rejected.{waiting}"
+        )
         if not version.mapping:
             self.stderr.write("Question and answer column could not be told: give --question and --answer.")
         self.stdout.write(str(version.dataset_id))
