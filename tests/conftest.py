@@ -29,6 +29,7 @@ from django.test import Client
 from pytest_django.plugin import blocking_manager_key
 
 from accounts.models import Membership, Role, Team
+from tests import services
 
 SHIPPED_ROWS = pytest.StashKey[str]()
 SHIPPED = ("datasets_app.", "rewards.", "training.")
@@ -69,9 +70,13 @@ def is_transactional(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def django_db_setup(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> None:
-    """Django itself writes the rows of its own apps again."""
+    """Django itself writes the rows of its own apps again. Apps of tests start with a copy of the fresh tables."""
     with django_db_blocker.unblock():
+        if not connection.introspection.table_names():
+            return  # pytest-django makes no tables for a run in which no test asks for them.
         rows = json.loads(connection.creation.serialize_db_to_string())
+        if connection.vendor == "sqlite":
+            connection.cursor().execute("VACUUM INTO %s", [str(services.fresh_tables())])
     request.config.stash[SHIPPED_ROWS] = json.dumps([row for row in rows if row["model"].startswith(SHIPPED)])
 
 

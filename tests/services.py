@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Redis of a test's own, on free ports, ended with it."""
+"""A PostgreSQL and a Redis of a test's own, on free ports, ended with it; and SQLite with all tables, to be copied."""
 
 import os
 import shutil
@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def fresh_tables() -> Path:
+    """Written with the database of the test process, so for tests that have one. As after the first `migrate`."""
+    return Path(settings.DATA_DIR) / "fresh.sqlite3"
 
 
 def free_port() -> int:

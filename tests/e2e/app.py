@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 from django.conf import settings
 
-from tests.services import free_port
+from tests import services
 
 ROOT = Path(settings.BASE_DIR)
 SESSION = "select id, status, step, attempt, error from training_session order by created_at desc limit 1"
@@ -48,13 +48,15 @@ def prepared(password: str) -> Path:
     folder = tempfile.TemporaryDirectory(prefix="loracraft-database-")
     atexit.register(folder.cleanup)
     app = App(Path(folder.name), LORACRAFT_PASSWORD=password, DATABASE_URL="")
+    if services.fresh_tables().exists():
+        shutil.copyfile(services.fresh_tables(), app.database)
     app.make_tables(password)
     return app.database
 
 
 class App:
     def __init__(self, data: Path, **environment: str) -> None:
-        self.data, self.port = data, free_port()
+        self.data, self.port = data, services.free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.env = {
             **os.environ,
@@ -95,7 +97,8 @@ class App:
             shutil.copyfile(prepared(password), self.database)
 
     def make_tables(self, password: str) -> None:
-        self.manage("migrate", "--noinput")
+        if not self.database.exists():
+            self.manage("migrate", "--noinput")
         if password:
             self.manage("create_user", "charlie")
 

@@ -28,6 +28,11 @@ def chromium() -> str | None:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fresh_tables(django_db_setup: None) -> None:
+    """For the apps of these tests to copy."""
+
+
 @pytest.fixture(scope="module")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.model(tmp_path_factory.mktemp("tiny-model"))
