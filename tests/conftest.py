@@ -34,7 +34,7 @@ from tests import services
 SHIPPED_ROWS = pytest.StashKey[str]()
 SHIPPED = ("datasets_app.", "rewards.", "training.")
 TRANSACTIONAL = {"transactional_db", "live_server", "django_db_reset_sequences", "django_db_serialized_rollback"}
-LONG = ("e2e", "chaos", "engine", "evaluation", "exports")
+LONG = ("e2e", "chaos", "engine", "evaluation", "exports", "training")
 
 # Pages can be tested without `collectstatic`, and a password of a test needs no second of hashing.
 settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
