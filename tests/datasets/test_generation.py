@@ -1,5 +1,5 @@
 import json
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -9,6 +9,17 @@ from datasets_app.models import Dataset
 from datasets_app.problems import DatasetProblem
 
 SMALL = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+
+
+@pytest.fixture
+def asked_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the test process, where reasoning-gym is imported once. Requests that are refused print nothing."""
+
+    def ask(request: dict[str, Any], seconds: int, output: BinaryIO | None = None) -> bytes:
+        rows = generating.questions(request["task"], request["parameters"], request["seed"], request["size"])
+        return b"".join(json.dumps(row).encode() for row in rows)
+
+    monkeypatch.setattr(generation, "ask", ask)
 
 
 def test_a_generated_dataset_is_mapped_split_and_says_where_it_is_from(team: Team) -> None:
@@ -68,11 +79,18 @@ def test_a_task_that_has_fewer_questions_gives_all_it_has(team: Team) -> None:
     ],
 )
 def test_a_wrong_request_is_explained_and_stores_nothing(
-    team: Team, task: str, parameters: dict[str, Any], size: int, words: str
+    asked_here: None, team: Team, task: str, parameters: dict[str, Any], size: int, words: str
 ) -> None:
     with pytest.raises(DatasetProblem, match=words) as caught:
         importing.generate(team, None, task, parameters, 42, size)
     assert caught.value.field in {"task", "parameters", "size"}
+    assert not Dataset.objects.exists()
+
+
+def test_what_the_child_refuses_is_explained_at_its_field(team: Team) -> None:
+    with pytest.raises(DatasetProblem, match="no parameter “colour”") as caught:
+        importing.generate(team, None, "chain_sum", {"colour": 1}, 42, 10)
+    assert caught.value.field == "parameters"
     assert not Dataset.objects.exists()
 
 
