@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,26 @@ def another(session: Session, name: str) -> Session:
     return Session(session.folder.parent / name, session.model_folder, session.config, session.composition)
 
 
+Whole = Callable[[Session], tuple[Path, Recorded]]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Folder and events of the run that nobody stopped, made once for each config."""
+    known: dict[str, tuple[Path, Recorded]] = {}
+
+    def run(session: Session) -> tuple[Path, Recorded]:
+        key = session.config.model_dump_json()
+        if key not in known:
+            whole = Session(
+                tmp_path_factory.mktemp("whole") / "session", session.model_folder, session.config, session.composition
+            )
+            known[key] = whole.folder, whole.run()[1]
+        return known[key]
+
+    return run
+
+
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "plain": {},
     "past the first epoch, with KL and a falling learning rate": {
@@ -63,11 +84,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_stopped_and_resumed_session_is_the_uninterrupted_one(
-    session: Session, variant: str, stop_after: int
+    session: Session, uninterrupted: Whole, variant: str, stop_after: int
 ) -> None:
     session.config = tiny_config(**VARIANTS[variant])
-    whole = another(session, "whole")
-    _, uninterrupted = whole.run()
+    whole, expected = uninterrupted(session)
     stopped, first = session.run(stop=lambda recorded: recorded.step >= stop_after)
     resumed, second = session.run(resume=True)
 
@@ -76,15 +96,13 @@ def test_a_stopped_and_resumed_session_is_the_uninterrupted_one(
     assert second.of("phase", "training")[0].data["resumed_from"] == at
     assert min(second.curve("loss")) == at + 1
     for name in CURVES:
-        assert {**first.curve(name), **second.curve(name)} == uninterrupted.curve(name), name
-    assert_same_weights(session.folder, whole.folder)
+        assert {**first.curve(name), **second.curve(name)} == expected.curve(name), name
+    assert_same_weights(session.folder, whole)
 
 
 def test_a_stop_in_the_middle_of_a_rollout_keeps_the_last_completed_step(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = another(session, "whole")
-    whole.run()
     calls = []
     complete = Generator.complete
 
@@ -103,10 +121,9 @@ def test_a_stop_in_the_middle_of_a_rollout_keeps_the_last_completed_step(
 
 
 def test_a_stop_in_the_middle_of_a_backward_pass_does_not_wait_for_its_end(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: Session, uninterrupted: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = another(session, "whole")
-    whole.run()
+    whole, _ = uninterrupted(session)
     begun, ended = [], []
     backward = torch.Tensor.backward
 
@@ -122,12 +139,11 @@ def test_a_stop_in_the_middle_of_a_backward_pass_does_not_wait_for_its_end(
     assert (len(begun), len(ended)) == (3, 2)
     assert first.of("checkpoint")[-1].step == 2
     session.run(resume=True)
-    assert_same_weights(session.folder, whole.folder)
+    assert_same_weights(session.folder, whole)
 
 
-def test_resuming_a_mid_step_stop_is_exact(session: Session) -> None:
-    whole = another(session, "whole")
-    whole.run()
+def test_resuming_a_mid_step_stop_is_exact(session: Session, uninterrupted: Whole) -> None:
+    whole, _ = uninterrupted(session)
     asked = []
 
     def late(recorded: Recorded) -> bool:
@@ -139,7 +155,7 @@ def test_resuming_a_mid_step_stop_is_exact(session: Session) -> None:
     session.run(resume=True)
 
     assert stopped.status == "stopped"
-    assert_same_weights(session.folder, whole.folder)
+    assert_same_weights(session.folder, whole)
 
 
 def test_a_stop_before_the_first_step_leaves_no_adapter_and_resumes_from_the_start(session: Session) -> None:
@@ -206,9 +222,10 @@ def test_a_session_stopped_while_the_adapter_is_evaluated_only_evaluates_again(s
     assert all((before[name] == weights(session.folder)[name]).all() for name in before)
 
 
-def test_a_damaged_newest_checkpoint_is_set_aside_and_the_older_one_used(session: Session) -> None:
-    whole = another(session, "whole")
-    whole.run()
+def test_a_damaged_newest_checkpoint_is_set_aside_and_the_older_one_used(
+    session: Session, uninterrupted: Whole
+) -> None:
+    whole, _ = uninterrupted(session)
     session.run()
     newest, older = published(session.folder, "training")
     with (newest / "optimizer.pt").open("r+b") as file:
@@ -219,7 +236,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_older_one_used(session
     assert recorded.of("phase", "training")[0].data["resumed_from"] == checkpoints.step_of(older)
     assert any("optimizer.pt has changed" in event.data["message"] for event in recorded.of("log"))
     assert newest.with_name(f"damaged-{newest.name}").is_dir()
-    assert_same_weights(session.folder, whole.folder)
+    assert_same_weights(session.folder, whole)
 
 
 @pytest.mark.parametrize("file", [MANIFEST, "adapter_model.safetensors", "trainer_state.json"])
@@ -254,19 +271,19 @@ def test_the_best_checkpoint_stays_beside_the_newest(session: Session) -> None:
 
 @pytest.mark.parametrize("chosen", [2, 4, 6])
 def test_a_session_goes_on_from_each_of_its_checkpoints_as_if_it_had_not_gone_further(
-    session: Session, chosen: int
+    session: Session, uninterrupted: Whole, chosen: int
 ) -> None:
     session.config = tiny_config(training={"save_steps": 2, "save_total_limit": 9, "max_steps": 8})
-    _, uninterrupted = another(session, "whole").run()
+    whole, expected = uninterrupted(session)
     session.run(stop=lambda recorded: recorded.step >= 7)
     left = checkpoints.set_later_ones_aside(checkpoints.checkpoint_path(session.folder, "training", chosen))
     _, recorded = session.run(resume=True)
 
     assert {path.name for path in left} > {f".unfinished-left-training-{step:08d}" for step in (7,)} or chosen == 6
     assert recorded.of("phase", "training")[0].data["resumed_from"] == chosen
-    whole = uninterrupted.curve("loss")
-    assert recorded.curve("loss") == {step: whole[step] for step in range(chosen + 1, 9)}
-    assert_same_weights(session.folder, session.folder.parent / "whole")
+    losses = expected.curve("loss")
+    assert recorded.curve("loss") == {step: losses[step] for step in range(chosen + 1, 9)}
+    assert_same_weights(session.folder, whole)
     assert not list((session.folder / "checkpoints").glob(".unfinished-*"))
 
 
