@@ -1,8 +1,9 @@
 """One worker process of several that share a queue: it claims what waits, holds it for a moment, and ends it.
 
-For `manage.py shell`. Waits for a line on standard input, then writes {"claims": [[session, device, slot]], "shared":
-how often it saw somebody else on its slot, "tried": the same of preflights}. With "unlocked" as that line nothing but
-the constraint keeps slots apart.
+For `manage.py shell`. Each line on standard input is a word, answered by a line: "migrate"; "queue 40 30", sessions and
+preflights instead of those before; "beat"; and "locked" or "unlocked", the race, answered by {"claims": [[session,
+device, slot]], "shared": how often it saw somebody else on its slot, "tried": the same of preflights}. With "unlocked"
+nothing but the constraint keeps slots apart.
 The first session is held until as many devices are at work as there are workers: none is done before all have begun.
 """
 
@@ -11,7 +12,11 @@ import json
 import random
 import sys
 import time
+from unittest import mock
 
+from django.core.management import call_command
+
+from accounts.models import Team
 from jobs import leases
 from training import lifecycle, preflights, slots
 from training.choices import RUNNING, Status
@@ -22,12 +27,32 @@ PATIENCE_SECONDS = 60
 
 
 def main():
-    slots.beat()
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    if sys.stdin.readline().strip() == "unlocked":
-        slots.one_claim_at_a_time = lambda: None
-        lifecycle.transaction = ContextlessTransaction()
+    for line in sys.stdin:
+        word, *numbers = line.split()
+        sys.stdout.write(json.dumps(ANSWERS[word](*map(int, numbers))) + "\n")
+        sys.stdout.flush()
+
+
+def queue(count, tried):
+    Preflight.objects.all().delete()
+    Session.objects.all().delete()
+    teams = [Team.objects.get_or_create(name=str(number))[0] for number in range(3)]
+    for number in range(count):
+        Session.objects.create(team=teams[number % 3], name=str(number), status=Status.QUEUED, rank=number)
+    draft = Session.objects.create(team=teams[0], name="draft")
+    for _ in range(tried):
+        Preflight.objects.create(team=teams[0], session=draft)
+
+
+def unlocked():
+    with (
+        mock.patch.object(slots, "one_claim_at_a_time", lambda: None),
+        mock.patch.object(lifecycle, "transaction", ContextlessTransaction()),
+    ):
+        return race()
+
+
+def race():
     claims, tried, shared = [], [], 0
     while Session.objects.filter(status=Status.QUEUED).exists():
         for pk in lifecycle.waiting()[:4]:
@@ -47,7 +72,7 @@ def main():
                 shared += others
                 leases.release(Preflight, pk, attempt, status="ready")
         Session.objects.filter(status__in=RUNNING, worker=leases.identity()).update(status=Status.COMPLETED, worker="")
-    sys.stdout.write(json.dumps({"claims": claims, "tried": tried, "shared": shared}) + "\n")
+    return {"claims": claims, "tried": tried, "shared": shared}
 
 
 def hold(pk, model=Session):
@@ -72,3 +97,12 @@ class ContextlessTransaction:
     @staticmethod
     def atomic():
         return contextlib.nullcontext()
+
+
+ANSWERS = {
+    "migrate": lambda: call_command("migrate", verbosity=0),
+    "queue": queue,
+    "beat": slots.beat,
+    "locked": race,
+    "unlocked": unlocked,
+}

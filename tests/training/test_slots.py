@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -160,38 +162,59 @@ def test_a_real_worker_registers_and_leaves(start_worker):
 MACHINES = {"alpha": ["GPU-a1", "GPU-a2"], "beta": ["GPU-b1"], "gamma": ["cpu"]}
 
 
-def race(tmp_path, url, mode, sessions=40, tried=0):
-    """Workers of three machines on one queue, two of them on the first: what each did, by machine."""
+@contextlib.contextmanager
+def machines_on(tmp_path, url=""):
+    """Workers of three machines on one queue, two of them on the first: (name, process) of each."""
     environment = {**os.environ, "LORACRAFT_DATA": str(tmp_path), "LORACRAFT_DOTENV": "0", "DATABASE_URL": url}
-    environment |= {"LORACRAFT_LEASE_SECONDS": "30", "LORACRAFT_MAX_SESSIONS": "2"}
-    shell = [sys.executable, "manage.py", "shell", "--no-imports", "-c"]
-    make = (
-        "from django.core.management import call_command; call_command('migrate', verbosity=0);"
-        "from accounts.models import Team; from training.models import Preflight, Session;"
-        "teams = [Team.objects.create(name=str(n)) for n in range(3)];"
-        f"[Session.objects.create(team=teams[n % 3], name=str(n), status='queued', rank=n) for n in range({sessions})];"
-        "draft = Session.objects.create(team=teams[0], name='draft');"
-        f"[Preflight.objects.create(team=teams[0], session=draft) for n in range({tried})]"
-    )
-    subprocess.run([*shell, make], cwd=project.BASE_DIR, env=environment, check=True)
+    environment |= {"LORACRAFT_LEASE_SECONDS": "30", "LORACRAFT_MAX_SESSIONS": "2", "LORACRAFT_SECRET_KEY": "shared"}
+    places = [*MACHINES.items(), ("alpha", MACHINES["alpha"])]
     workers = [
-        (name, worker_of(shell, environment | {"LORACRAFT_PLACE": name, "LORACRAFT_DEVICES": ",".join(keys)}))
-        for name, keys in [*MACHINES.items(), ("alpha", MACHINES["alpha"])]
+        (name, worker_of(environment | {"LORACRAFT_PLACE": name, "LORACRAFT_DEVICES": ",".join(keys)}))
+        for name, keys in places
     ]
-    for _, worker in workers:
-        assert worker.stdout.readline() == "ready\n"
-    for _, worker in workers:
-        worker.stdin.write(f"{mode}\n")
-        worker.stdin.flush()
-    outputs = [(name, worker.communicate(timeout=120), worker.returncode) for name, worker in workers]
-    assert all(code == 0 for _, _, code in outputs), outputs
-    return [(name, json.loads(out.splitlines()[-1])) for name, (out, _), _ in outputs]
+    try:
+        yield workers
+    finally:
+        for _, worker in workers:
+            worker.kill()
+            worker.communicate()
 
 
-def worker_of(shell, environment):
+def worker_of(environment):
+    shell = [sys.executable, "manage.py", "shell", "--no-imports", "-c"]
     command = [*shell, "from tests.training.slot_race import main; main()"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=project.BASE_DIR, env=environment, **pipes)
+
+
+@pytest.fixture(scope="module")
+def on_sqlite(tmp_path_factory, django_db_setup):
+    folder = tmp_path_factory.mktemp("machines")
+    shutil.copyfile(services.fresh_tables(), folder / "db.sqlite3")
+    with machines_on(folder) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def on_postgresql(tmp_path_factory):
+    with services.postgresql() as url, machines_on(tmp_path_factory.mktemp("machines"), url) as workers:
+        tell(workers[:1], "migrate")
+        yield workers
+
+
+def race(workers, mode, sessions=40, tried=0):
+    """What each worker did, by machine."""
+    tell(workers[:1], f"queue {sessions} {tried}")
+    tell(workers, "beat")
+    return [(name, json.loads(line)) for name, line in tell(workers, mode)]
+
+
+def tell(workers, word):
+    """Starts all of them before it waits for an answer: [(name, answer)]."""
+    for _, worker in workers:
+        worker.stdin.write(f"{word}\n")
+        worker.stdin.flush()
+    return [(name, worker.stdout.readline()) for name, worker in workers]
 
 
 def assert_none_shared(found, sessions=40):
@@ -207,14 +230,12 @@ def assert_none_shared(found, sessions=40):
     assert {slot for _, device, slot in claims if device.startswith("cpu@")} <= {0, 1}
 
 
-def test_machines_that_share_a_queue_on_postgresql_use_their_own_devices_each_once(tmp_path):
-    with services.postgresql() as url:
-        assert_none_shared(race(tmp_path, url, "locked"))
+def test_machines_that_share_a_queue_on_postgresql_use_their_own_devices_each_once(on_postgresql):
+    assert_none_shared(race(on_postgresql, "locked"))
 
 
-def test_preflights_and_sessions_of_several_machines_share_no_slot_on_postgresql(tmp_path):
-    with services.postgresql() as url:
-        assert_tried_and_none_shared(race(tmp_path, url, "locked", tried=30))
+def test_preflights_and_sessions_of_several_machines_share_no_slot_on_postgresql(on_postgresql):
+    assert_tried_and_none_shared(race(on_postgresql, "locked", tried=30))
 
 
 def assert_tried_and_none_shared(found):
@@ -223,15 +244,16 @@ def assert_tried_and_none_shared(found):
     assert tried and len(tried) == len(set(tried))
 
 
-def test_on_postgresql_the_constraint_alone_keeps_slots_apart(tmp_path):
-    with services.postgresql() as url:
-        assert_none_shared(race(tmp_path, url, "unlocked"))
+def test_on_postgresql_the_constraint_alone_keeps_slots_apart(on_postgresql):
+    assert_none_shared(race(on_postgresql, "unlocked"))
 
 
-def test_preflights_and_sessions_of_worker_processes_share_no_slot_on_sqlite(tmp_path):
-    assert_tried_and_none_shared(race(tmp_path, "", "locked", tried=30))
+@pytest.mark.django_db
+def test_preflights_and_sessions_of_worker_processes_share_no_slot_on_sqlite(on_sqlite):
+    assert_tried_and_none_shared(race(on_sqlite, "locked", tried=30))
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("mode", ["locked", "unlocked"])
-def test_worker_processes_on_sqlite_never_share_a_slot(tmp_path, mode):
-    assert_none_shared(race(tmp_path, "", mode))
+def test_worker_processes_on_sqlite_never_share_a_slot(on_sqlite, mode):
+    assert_none_shared(race(on_sqlite, mode))
