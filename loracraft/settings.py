@@ -4,8 +4,11 @@ The embedded default needs nothing but this checkout: SQLite, a Huey queue in a 
 channel layer. DATABASE_URL and REDIS_URL switch to PostgreSQL and Redis; no other code differs.
 """
 
+import contextlib
+import os
 import secrets
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -38,8 +41,13 @@ def stored_secret_key() -> str:
     """A random key, made once and readable by this user only, for set-ups that name none."""
     file = DATA_DIR / "secret_key"
     if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(50))
+        number, made = tempfile.mkstemp(dir=DATA_DIR, prefix="secret_key.")
+        with open(number, "w") as out:
+            out.write(secrets.token_urlsafe(50))
+        # Whole, and that of one of the processes that begin together.
+        with contextlib.suppress(FileExistsError):
+            os.link(made, file)
+        Path(made).unlink()
     return file.read_text().strip()
 
 

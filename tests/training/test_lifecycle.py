@@ -127,10 +127,10 @@ def problems_of(session, owner):
 @pytest.mark.parametrize(
     ("section", "values", "field", "words"),
     [
-        ("training", {"max_steps": 0}, "training.max_steps", "greater than or equal to 1"),
+        ("training", {"max_steps": 0}, "training.max_steps", "Write 1 or more"),
         ("training", {"learning_rate": "fast"}, "training.learning_rate", "number"),
         ("training", {"gradient_accumulation_steps": 3}, "training.batch_size", "multiple of the answers per question"),
-        ("training", {"unknown_key": 1}, "training.unknown_key", "not permitted"),
+        ("training", {"unknown_key": 1}, "training.unknown_key", "no such setting"),
         ("model", {"name": "local/missing"}, "model.name", "no folder"),
         ("model", {"name": "not a model"}, "model.name", "neither a hub id"),
         ("model", {"name": "nobody/unknown"}, "model.name", "not on this machine"),
