@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from evaluation.models import AnswerSet, Trial
+from evaluation.models import AnswerSet, Batch, Trial
 
 
 @admin.register(Trial)
@@ -22,6 +22,18 @@ class AnswerSetAdmin(admin.ModelAdmin):
     search_fields = ["base_model", "session__name", "id"]
     list_select_related = ["session", "created_by"]
     readonly_fields = [field.name for field in AnswerSet._meta.fields]
+
+    def has_add_permission(self, request: object) -> bool:
+        return False
+
+
+@admin.register(Batch)
+class BatchAdmin(admin.ModelAdmin):
+    list_display = ["name", "base_model", "session", "status", "row_count", "created_by", "created_at"]
+    list_filter = ["status"]
+    search_fields = ["name", "base_model", "session__name", "id"]
+    list_select_related = ["session", "created_by"]
+    readonly_fields = [field.name for field in Batch._meta.fields]
 
     def has_add_permission(self, request: object) -> bool:
         return False

@@ -31,15 +31,16 @@ log = logging.getLogger(__name__)
 
 def answer(trial: Trial) -> None:
     """Records answers and outcome. Raises running.Lost if the trial was cancelled or taken by another worker."""
-    _recorded(trial, lambda: _answer(trial))
+    recorded(trial, lambda: _answer(trial))
 
 
 def answer_all(answers: AnswerSet) -> None:
     """As `answer`. Answers that were made before an error are kept."""
-    _recorded(answers, lambda: _answer_all(answers))
+    recorded(answers, lambda: _answer_all(answers))
 
 
-def _recorded(job: Job, work: Callable[[], None]) -> None:
+def recorded(job: Job, work: Callable[[], None]) -> None:
+    """What goes wrong becomes the job's error. Raises running.Lost."""
     try:
         work()
     except running.Lost:

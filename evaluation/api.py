@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from accounts.access import get_or_404
 from accounts.models import Role
 from evaluation import trying
+from evaluation.batch_api import routes as batch_routes
 from evaluation.compare_api import routes as compare_routes
 from evaluation.forms import MAX_TOKENS, TrialForm, defaults
 from evaluation.models import Trial
@@ -136,4 +137,5 @@ routes = [
     re_path(rf"^models/test/{UUID_PATTERN}/?$", trial, name="api-trial"),
     re_path(r"^models/list/?$", models, name="api-model-list"),
     *compare_routes,
+    *batch_routes,
 ]

@@ -6,11 +6,12 @@ class EvaluationConfig(AppConfig):
 
     def ready(self) -> None:
         from evaluation import answer_sets
-        from evaluation.tasks import ANSWER_SETS, KIND
+        from evaluation.tasks import ANSWER_SETS, BATCHES, KIND
         from jobs import running
         from rewards import bench_sources
 
         running.register(KIND)
         running.register(ANSWER_SETS)
+        running.register(BATCHES)
         # The test bench of rewards lets models answer, and can't import this app.
         bench_sources.provide_models(answer_sets)

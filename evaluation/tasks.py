@@ -1,6 +1,6 @@
 from huey.contrib.djhuey import db_task
 
-from evaluation.models import AnswerSet, Trial
+from evaluation.models import AnswerSet, Batch, Trial
 from jobs import running
 
 
@@ -18,5 +18,18 @@ def answer_set(pk: str) -> None:
         running.dispatch()
 
 
+@db_task(priority=5)
+def answer_batch(pk: str) -> None:
+    """As answer_trial; whoever waits for one answer goes first."""
+    if running.run(BATCHES, pk):
+        running.dispatch()
+
+
 KIND = running.JobKind(model=Trial, command="answer", ring=answer_trial)
 ANSWER_SETS = running.JobKind(model=AnswerSet, command="answer_set", ring=answer_set)
+BATCHES = running.JobKind(
+    model=Batch,
+    command="answer_batch",
+    ring=answer_batch,
+    if_killed="Most likely the memory was full: ask for fewer tokens, or take a smaller model. Its answers are kept.",
+)

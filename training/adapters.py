@@ -23,6 +23,18 @@ def newest_checkpoint(session: Session) -> Path | None:
     return next((f for f in [*named, *found] if _complete(f) and f.resolve().is_relative_to(inside)), None)
 
 
+def checkpoints(session: Session) -> list[Path]:
+    """Those on the disk that an adapter can be read from, newest first."""
+    found = sorted((session.folder / "checkpoints").glob("checkpoint-*"), key=_number, reverse=True)
+    return [folder for folder in found if named(session, f"checkpoints/{folder.name}")]
+
+
+def named(session: Session, name: str) -> Path | None:
+    """The adapter that lies at `name` in the session's folder, if there is one."""
+    folder = session.folder / name
+    return folder if _complete(folder) and folder.resolve().is_relative_to(session.folder.resolve()) else None
+
+
 def _complete(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file() and (folder / "adapter_model.safetensors").is_file()
 

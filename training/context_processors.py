@@ -21,6 +21,7 @@ NAVIGATION = [
     ("Datasets", "database", "/datasets/"),
     ("Rewards", "medal", "/rewards/"),
     ("Models", "cube", "/models/"),
+    ("Batch tests", "list-check", "/batches/"),
     ("Configs", "adjustments", "/configs/"),
     ("Help", "help", "/help/"),
 ]
