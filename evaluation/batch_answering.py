@@ -20,6 +20,7 @@ from evaluation.answering import recorded
 from evaluation.choices import RowStatus
 from evaluation.models import Batch, BatchRow
 from jobs import running
+from loracraft.numbers import thousands
 from rewards import judge_access
 from rewards.composition import Composition, Result
 from rewards.functions.text import ExactMatch, exact_match
@@ -105,7 +106,9 @@ class Answering:
 
     def tell(self, done: int, message: str = "", **changes: Any) -> None:
         share = LOADED + (1 - LOADED) * done / max(self.batch.row_count, 1)
-        running.report(self.batch, share, message or f"{done:,} of {self.batch.row_count:,} rows", **changes)
+        running.report(
+            self.batch, share, message or f"{thousands(done)} of {thousands(self.batch.row_count)} rows", **changes
+        )
 
     def adapter(self) -> Path | None:
         """The one that the first attempt used: its answers and ours stand side by side. Raises EngineError."""
@@ -217,10 +220,11 @@ def context_of(model: Any) -> int | None:
 
 def too_long(tokens: int, room: int, context: int) -> str:
     if tokens >= context:
-        return f"The prompt has {tokens:,} tokens, and the model reads {context:,}. Shorten it."
+        return f"The prompt has {thousands(tokens)} tokens, and the model reads {thousands(context)}. Shorten it."
     return (
-        f"The prompt has {tokens:,} tokens, and {room:,} new ones do not fit into the {context:,} that the model reads."
-        f" At most {context - tokens:,} new tokens would."
+        f"The prompt has {thousands(tokens)} tokens, and {thousands(room)} new ones do not fit into the"
+        f" {thousands(context)} that the model reads."
+        f" At most {thousands(context - tokens)} new tokens would."
     )
 
 

@@ -25,6 +25,7 @@ from evaluation.batches import BatchProblem
 from evaluation.forms import defaults
 from evaluation.models import Batch, PromptFile
 from evaluation.prompt_files import FileProblem, Parsed
+from loracraft.numbers import thousands
 from rewards.bench_sources import NotAsked
 from training.choices import RUNNING
 from training.models import Session
@@ -36,9 +37,9 @@ EXAMPLES = 5
 FAULTS_SHOWN = 20
 LIMITS = [
     ("Formats", prompt_files.ACCEPTED),
-    ("Rows", f"{prompt_files.MOST_ROWS:,} at most"),
+    ("Rows", f"{thousands(prompt_files.MOST_ROWS)} at most"),
     ("Size", "16 MB at most"),
-    ("A prompt", f"{prompt_files.LONGEST_PROMPT:,} characters at most"),
+    ("A prompt", f"{thousands(prompt_files.LONGEST_PROMPT)} characters at most"),
 ]
 
 

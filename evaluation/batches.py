@@ -19,6 +19,7 @@ from evaluation.models import Batch, BatchRow, PromptFile
 from evaluation.prompt_files import Fault, Parsed, Prompt
 from jobs import running
 from jobs.choices import JobStatus
+from loracraft.numbers import thousands
 from rewards import presets
 from rewards.bench_sources import NotAsked
 from rewards.composition import Composition
@@ -171,7 +172,7 @@ def said(faults: Sequence[Fault], unit: str) -> str:
     """The first of them in a sentence each, and how many there are."""
     first = " ".join(fault.said(unit) for fault in faults[:FAULTS_SAID])
     more = len(faults) - FAULTS_SAID
-    return f"{first} And {more:,} more." if more > 0 else first
+    return f"{first} And {thousands(more)} more." if more > 0 else first
 
 
 def reward_of(user: AnyUser, team: Team, session: Session | None, wanted: Wanted) -> tuple[Composition | None, str]:

@@ -20,6 +20,7 @@ from datasets_app.readers.meter import Meter
 from datasets_app.readers.rows import Batch as Piece
 from datasets_app.readers.rows import Source, Unusable, check_text
 from datasets_app.readers.streams import Stream, SuspectEncoding, compression_of, text_of
+from loracraft.numbers import thousands
 
 ACCEPTED = ".txt with a prompt on each line, .csv, .json and .jsonl"
 MOST_ROWS = 10_000
@@ -44,7 +45,7 @@ class Fault:
 
     def said(self, unit: str = "line") -> str:
         where = f", column “{self.column}”" if self.column else ""
-        return f"{unit.capitalize()} {self.line:,}{where}: {self.reason}"
+        return f"{unit.capitalize()} {thousands(self.line)}{where}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def read(content: bytes, name: str = "", *, lines: bool = False) -> Parsed:
     try:
         parsed = parsed_in(content, name, lines)
     except DatasetProblem as problem:
-        where = f"Line {problem.line:,}: " if problem.line else ""
+        where = f"Line {thousands(problem.line)}: " if problem.line else ""
         raise FileProblem(where + problem.message.replace(" Nothing was imported.", "")) from None
     if not parsed.rows and not parsed.faults:
         raise FileProblem(f"There is no row in it. Accepted are {ACCEPTED}.")
@@ -166,8 +167,8 @@ def gathered(source: Source, pieces: Iterator[Piece]) -> Parsed:
                 take(parsed, number, row, seen)
     if count > MOST_ROWS:
         raise FileProblem(
-            f"It has {count:,} rows, and a batch takes {MOST_ROWS:,} at most. Split it into"
-            f" {-(-count // MOST_ROWS):,} files, each a batch of its own, or keep a sample of the rows."
+            f"It has {thousands(count)} rows, and a batch takes {thousands(MOST_ROWS)} at most. Split it into"
+            f" {thousands(-(-count // MOST_ROWS))} files, each a batch of its own, or keep a sample of the rows."
         )
     parsed.format, parsed.unit, parsed.columns = source.format, source.unit, list(seen)
     parsed.notes = source.notes
@@ -216,7 +217,9 @@ def text_in(cell: Any) -> str:
     text = cell if isinstance(cell, str) else "" if cell is None else json.dumps(cell)
     check_text(text, "It")
     if len(text) > LONGEST_PROMPT:
-        raise Unusable(f"it has {len(text):,} characters, and a prompt has {LONGEST_PROMPT:,} at most.")
+        raise Unusable(
+            f"it has {thousands(len(text))} characters, and a prompt has {thousands(LONGEST_PROMPT)} at most."
+        )
     return text
 
 

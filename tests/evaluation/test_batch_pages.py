@@ -139,7 +139,7 @@ def test_a_text_that_can_not_be_read_stays_where_it_was_typed(owner_client: Clie
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "It is empty"), (b"\x89PNG\r\n", "a picture"), (b"a\n" * 100_000, "100,000 rows")],
+    [(b"", "It is empty"), (b"\x89PNG\r\n", "a picture"), (b"a\n" * 100_000, "100\u202f000 rows")],
 )
 def test_a_file_that_is_none_is_explained(owner_client: Client, content: bytes, said: str) -> None:
     page = upload(owner_client, content, "rows.txt").content.decode()

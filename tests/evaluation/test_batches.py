@@ -131,7 +131,7 @@ def test_a_reward_scores_each_row_with_its_parts_and_feedback(owner: User, sessi
 def test_a_row_that_does_not_fit_into_the_context_is_an_error_and_the_others_go_on(
     owner: User, session: Session
 ) -> None:
-    content = b"prompt\n" + b"what is 1 plus 1? " * 200 + b"\nwhat is 3 plus 4?\n" + b"what is 1? " * 18 + b"\n"
+    content = b"what is 1 plus 1? " * 200 + b"\nwhat is 3 plus 4?\n" + b"what is 1? " * 30 + b"\n"
     batch = answered(owner, session, content, max_new_tokens=100)
     assert batch.status == JobStatus.READY, batch.error
     long, fits, full = rows(batch)

@@ -6,6 +6,7 @@ import pytest
 
 from evaluation import prompt_files
 from evaluation.prompt_files import LONGEST_PROMPT, MOST_BYTES, MOST_ROWS, FileProblem, Parsed
+from loracraft.numbers import thousands
 
 
 def read(content: bytes | str, name: str = "", *, lines: bool = False) -> Parsed:
@@ -99,7 +100,7 @@ def test_a_file_of_which_nothing_can_be_used_is_refused_with_what_is_accepted(
 
 def test_too_many_rows_are_refused_with_the_limit_and_what_to_do() -> None:
     said = problem("".join(f"prompt {n}\n" for n in range(100_000)), "a.txt")
-    assert "100,000 rows" in said and f"{MOST_ROWS:,} at most" in said and "10 files" in said
+    assert "100\u202f000 rows" in said and f"{thousands(MOST_ROWS)} at most" in said and "10 files" in said
     assert len(read("x\n" * MOST_ROWS, "a.txt").rows) == MOST_ROWS
 
 
@@ -122,7 +123,7 @@ def test_what_is_wrong_with_a_line_names_line_and_column() -> None:
     assert "Line 4, column “prompt”: it holds a list" in said[2]
     assert said[3].startswith("Line 5: Not JSON") and "character" in said[3]
     assert "“prompt” twice" in said[4]
-    assert "100,001 characters" in said[5] and said[5].startswith("Line 7")
+    assert "100\u202f001 characters" in said[5] and said[5].startswith("Line 7")
     assert "NUL" in said[6]
 
 
