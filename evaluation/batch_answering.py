@@ -192,7 +192,8 @@ class Answering:
             if result:
                 row.total, row.correct, row.unjudged = result.total, result.correct, bool(result.errors)
                 row.parts = storable(list(parts_of(result)))
-            row.right = row.exact if row.correct is None else row.correct
+            # What the reward could not judge is not wrong.
+            row.right = row.exact if row.correct is None and not row.unjudged else row.correct
 
     def results(self, samples: Sequence[Sample]) -> Sequence[Result | None]:
         return self.reward.score_all(samples) if self.reward else [None] * len(samples)

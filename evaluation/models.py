@@ -107,7 +107,7 @@ class BatchRow(models.Model):
     total = models.FloatField(null=True)
     # What the reward says; None where it does not say.
     correct = models.BooleanField(null=True)
-    # `correct`, or where that is None, `exact`.
+    # `correct`; `exact` where the reward says nothing about right and wrong; None where it could not judge.
     right = models.BooleanField(null=True)
     # Parts of the reward could not judge the answer.
     unjudged = models.BooleanField(default=False)

@@ -17,6 +17,7 @@ from evaluation.models import Batch, BatchRow
 from evaluation.tasks import BATCHES
 from jobs import leases, running
 from jobs.choices import JobStatus
+from rewards import presets
 from rewards.models import RewardPreset
 from tests.evaluation.test_trials import expected_text
 from tests.exports.fixtures import MakeSession
@@ -126,6 +127,19 @@ def test_a_reward_scores_each_row_with_its_parts_and_feedback(owner: User, sessi
     assert summary.judged and summary.judged.of == 2 and summary.exact and summary.exact.of == 2
     assert summary.reward is not None and summary.reward_low <= summary.reward <= summary.reward_high
     assert summary.tokens_per_second == pytest.approx(summary.tokens / batch.generation_seconds)
+
+
+def test_what_the_reward_could_not_judge_is_not_wrong(owner: User, session: Session) -> None:
+    part = {"name": "as json", "function": "json_equal", "parameters": {}}
+    preset = presets.create(session.team, owner, name="Equal JSON", definition={"parts": [part]})
+    first, *_ = rows(answered(owner, session, reward=str(preset.pk)))
+    assert first.total is not None and first.right is first.correct is False
+    content = b'prompt,reference\nwhat is 3 plus 4?,{"broken\n'
+    parsed = prompt_files.read(content, "prompts.csv")
+    asked = Wanted(model=f"session:{session.pk}", prompt_column="", max_new_tokens=10, reward=str(preset.pk))
+    batch = batches.create(owner, parsed, "prompts.csv", batches.with_guesses(parsed, asked, reference=True))
+    (row,) = rows(done(batch))
+    assert row.unjudged and row.exact is False and row.right is None
 
 
 def test_a_row_that_does_not_fit_into_the_context_is_an_error_and_the_others_go_on(
