@@ -2,7 +2,8 @@ from django.db import models
 
 from accounts.models import TeamOwned
 from evaluation.choices import RowStatus
-from jobs.models import Job
+from jobs.models import Job, OnDevice
+from training.device_jobs import one_a_slot
 from training.models import Session
 
 
@@ -23,8 +24,10 @@ class Trial(Job):
         return self.prompt[:60]
 
 
-class AnswerSet(Job):
+class AnswerSet(OnDevice, Job):
     """Answers of one model to questions of the test bench, a few to each."""
+
+    doing = "a model is answering for the test bench"
 
     # None: a base model under the prompt that new sessions begin with.
     session = models.ForeignKey(Session, models.CASCADE, null=True, blank=True, related_name="answer_sets")
@@ -38,6 +41,7 @@ class AnswerSet(Job):
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [one_a_slot("one_answer_set_a_slot")]
 
     def __str__(self) -> str:
         return str(self.questions[0]["instruction"])[:60] if self.questions else self.base_model
@@ -55,8 +59,10 @@ class PromptFile(TeamOwned):
         return self.name
 
 
-class Batch(Job):
+class Batch(OnDevice, Job):
     """Prompts of a file that one model answers."""
+
+    doing = "a batch test is running"
 
     name = models.CharField(max_length=200)
     # None: a base model under the prompt that new sessions begin with.
@@ -78,6 +84,7 @@ class Batch(Job):
     class Meta:
         ordering = ["-created_at"]
         verbose_name_plural = "batches"
+        constraints = [one_a_slot("one_batch_a_slot")]
 
     def __str__(self) -> str:
         return self.name

@@ -2,6 +2,7 @@ from huey.contrib.djhuey import db_task
 
 from evaluation.models import AnswerSet, Batch, Trial
 from jobs import running
+from training.device_jobs import on_device
 
 
 @db_task(priority=10)
@@ -26,10 +27,12 @@ def answer_batch(pk: str) -> None:
 
 
 KIND = running.JobKind(model=Trial, command="answer", ring=answer_trial)
-ANSWER_SETS = running.JobKind(model=AnswerSet, command="answer_set", ring=answer_set)
-BATCHES = running.JobKind(
-    model=Batch,
-    command="answer_batch",
-    ring=answer_batch,
-    if_killed="Most likely the memory was full: ask for fewer tokens, or take a smaller model. Its answers are kept.",
+ANSWER_SETS = on_device(running.JobKind(model=AnswerSet, command="answer_set", ring=answer_set))
+BATCHES = on_device(
+    running.JobKind(
+        model=Batch,
+        command="answer_batch",
+        ring=answer_batch,
+        if_killed="Most likely the memory was full: ask for fewer tokens, or take a smaller model. Answers are kept.",
+    )
 )

@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 from jobs import children, dispatcher, leases
 from jobs.choices import JobStatus
 from jobs.leases import AWAY
-from jobs.models import Job
+from jobs.models import Task
 
 MAX_ATTEMPTS = 3
 RING_AGAIN_SECONDS = 10.0
@@ -40,15 +40,17 @@ class Lost(Exception):
 class JobKind:
     """`at_once`: how many of them one machine runs. `tidy` removes what an ended attempt left behind. `if_killed`: what
     to do about a child that was killed each time it was tried. `claim` is for those that need more than a lease: the
-    attempt, or None while they wait; `has_room` says beforehand whether one of them could begin now."""
+    attempt, or None while they wait; `has_room` says beforehand whether one of them could begin now. `claim_beside` is
+    for a command that runs one itself, beside the queue."""
 
-    model: type[Job]
+    model: type[Task]
     command: str
     ring: Callable[[str], None]
     tidy: Callable[[Any], None] = lambda job: None
     at_once: int = 1
     if_killed: str = "Most likely the memory was full: try a smaller model."
     claim: Callable[[str], int | None] | None = None
+    claim_beside: Callable[[str], int | None] | None = None
     has_room: Callable[[], bool] = lambda: True
     environment: Callable[[str], Mapping[str, str]] = lambda pk: {}
 
@@ -63,7 +65,7 @@ def register(kind: JobKind) -> None:
         dispatcher.looks.append(dispatch)
 
 
-def cancel(job: Job) -> bool:
+def cancel(job: Task) -> bool:
     """True if it was still open. A running child is ended by its worker within a second."""
     rows = type(job)._default_manager.filter(OPEN, pk=job.pk)
     return bool(rows.update(status=JobStatus.CANCELLED, finished_at=Now(), message=""))
@@ -95,13 +97,14 @@ def _ring(kind: JobKind, pk: str) -> None:
     kind.ring(pk)
 
 
-def run(kind: JobKind, pk: str, on_tick: Callable[[Job], None] | None = None, *, waits: bool = True) -> bool:
+def run(kind: JobKind, pk: str, on_tick: Callable[[Task], None] | None = None, *, waits: bool = True) -> bool:
     """Claims the job and runs its child to the end. False if there was nothing to claim or, with `waits`, no room."""
     if children.closing.is_set():
         return False
     if waits and leases.held_here(kind.model, RUNNING) >= kind.at_once:
         return False
-    attempt = kind.claim(pk) if kind.claim else claim(kind.model, pk)
+    own = kind.claim if waits else kind.claim_beside or kind.claim
+    attempt = own(pk) if own else claim(kind.model, pk)
     if attempt is None:
         return False
     watch = _Watch(kind, pk, attempt, on_tick)
@@ -114,7 +117,7 @@ def run(kind: JobKind, pk: str, on_tick: Callable[[Job], None] | None = None, *,
     return True
 
 
-def claim(model: type[Job], pk: str, **changes: Any) -> int | None:
+def claim(model: type[Task], pk: str, **changes: Any) -> int | None:
     """The attempt that may run it now; None if it does not wait any more."""
     return leases.claim(model, pk, QUEUED, status=JobStatus.RUNNING, progress=0, message="", **changes)
 
@@ -126,7 +129,7 @@ def log_file(pk: Any) -> Path:
 class _Watch:
     """Renews the lease and ends the child of a job that is no longer this attempt's to run."""
 
-    def __init__(self, kind: JobKind, pk: str, attempt: int, on_tick: Callable[[Job], None] | None) -> None:
+    def __init__(self, kind: JobKind, pk: str, attempt: int, on_tick: Callable[[Task], None] | None) -> None:
         self.rows = kind.model._default_manager.filter(pk=pk)
         self.kind, self.pk, self.attempt, self.on_tick = kind, pk, attempt, on_tick
         self.renewed = time.monotonic()
@@ -164,7 +167,7 @@ def _ending(code: int) -> str:
     return f"it was killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
 
 
-def _try_again(kind: JobKind, job: Job, attempt: int, why: str, retry: bool = True) -> None:
+def _try_again(kind: JobKind, job: Task, attempt: int, why: str, retry: bool = True) -> None:
     rows = kind.model._default_manager.filter(RUNNING, pk=job.pk, attempt=attempt)
     if retry and attempt < MAX_ATTEMPTS:
         if rows.update(status=JobStatus.QUEUED, worker="", lease_until=None, message=f"Trying again: {why}."):
@@ -184,13 +187,13 @@ def follow_worker() -> None:
     children.follow_parent(lambda: os._exit(os.EX_TEMPFAIL))
 
 
-def report(job: Job, progress: float, message: str = "", **changes: Any) -> None:
+def report(job: Task, progress: float, message: str = "", **changes: Any) -> None:
     """Raises Lost if this attempt does not count any more."""
     if not _mine(job).update(progress=round(min(max(progress, 0.0), 1.0), 4), message=message[:300], **changes):
         raise Lost
 
 
-def reporter(job: Job) -> Callable[..., None]:
+def reporter(job: Task) -> Callable[..., None]:
     """report() for a loop: it writes at most twice a second, but always the first and a new message."""
     told_at, told = 0.0, ""
 
@@ -204,14 +207,14 @@ def reporter(job: Job) -> Callable[..., None]:
     return tell
 
 
-def finish(job: Job, **changes: Any) -> None:
+def finish(job: Task, **changes: Any) -> None:
     if not _mine(job).update(status=JobStatus.READY, progress=1, message="", finished_at=Now(), **changes):
         raise Lost
 
 
-def fail(job: Job, error: str) -> None:
+def fail(job: Task, error: str) -> None:
     _mine(job).update(status=JobStatus.FAILED, message="", error=error, finished_at=Now())
 
 
-def _mine(job: Job) -> Any:
+def _mine(job: Task) -> Any:
     return type(job)._default_manager.filter(RUNNING, pk=job.pk, attempt=job.attempt)

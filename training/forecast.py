@@ -12,6 +12,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from jobs.choices import JobStatus
+from jobs.models import OnDevice
 from training import lifecycle, queue, slots
 from training.choices import RUNNING, Status
 from training.models import Preflight, QueuePause, Session, Worker
@@ -70,17 +71,19 @@ class Forecast:
         return [Slot(key, number) for key, offer in offers.items() for number in range(offer["slots"])]
 
     @cached_property
-    def tried(self) -> list[Preflight]:
-        """Those that hold a slot."""
-        return list(Preflight.objects.exclude(worker="").select_related("session"))
+    def jobs(self) -> list[OnDevice]:
+        """Preflights and others that hold a slot."""
+        tried = Preflight.objects.exclude(worker="").select_related("session")
+        others = (slots.holding(model) for model in slots.HOLDERS if model is not Preflight)
+        return [*tried, *(job for rows in others for job in rows)]
 
     @cached_property
     def preflights(self) -> list[Preflight]:
         return queue.preflights()
 
     @cached_property
-    def held(self) -> dict[Slot, Session | Preflight]:
-        holders: list[Session | Preflight] = [*self.running, *self.tried]
+    def held(self) -> dict[Slot, Session | OnDevice]:
+        holders: list[Session | OnDevice] = [*self.running, *self.jobs]
         return {Slot(holder.device, holder.slot): holder for holder in holders}
 
     @cached_property
@@ -123,13 +126,21 @@ class Forecast:
             heapq.heapreplace(known, known[0] + timedelta(seconds=SECONDS))
         return known
 
-    def _end(self, holder: Session | Preflight | None) -> datetime | None:
+    def _end(self, holder: Session | OnDevice | None) -> datetime | None:
         if holder is None:
             return self.now
         if isinstance(holder, Preflight):
             return max(self.now, (holder.started_at or self.now) + timedelta(seconds=SECONDS))
+        if isinstance(holder, OnDevice):
+            return self._end_of_job(holder)
         left = holder.seconds_left if holder.seconds_left is not None else left_of(holder)
         return None if left is None else self.now + timedelta(seconds=left)
+
+    def _end_of_job(self, job: OnDevice) -> datetime | None:
+        """If it goes on as it has gone until now."""
+        if not job.progress or job.started_at is None:
+            return None
+        return self.now + (self.now - job.started_at) * (1 - job.progress) / job.progress
 
     def _lengths(self) -> dict[UUID, float | None]:
         rows = Session.objects.filter(status=Status.QUEUED)
@@ -159,8 +170,14 @@ class Forecast:
     def _busy(self, count: int) -> str:
         tried = sum(isinstance(self.held.get(slot), Preflight) for slot in self.slots)
         if count == 1:
-            return "the only device is busy" + (" with a preflight" if tried == len(self.slots) else "")
+            what = {self._with(self.held.get(slot)) for slot in self.slots}
+            return "the only device is busy" + (what.pop() if len(what) == 1 else "")
         return f"all {count} devices are busy" + (f", {tried} of them with a preflight" if tried else "")
+
+    def _with(self, holder: Session | OnDevice | None) -> str:
+        if isinstance(holder, Preflight):
+            return " with a preflight"
+        return f": {holder.doing}" if isinstance(holder, OnDevice) else ""
 
     def of_preflight(self, job: Preflight, offered: list[Slot] | None = None) -> str:
         """Why a preflight waits. `offered`: where it could run, if not on the devices of workers."""
@@ -172,12 +189,31 @@ class Forecast:
         before = next((place for place, other in enumerate(self.preflights) if other.pk == job.pk), 0)
         if before:
             return f"Waits: {before} preflight{' is' if before == 1 else 's are'} before it."
-        holders = [self.held[slot] for slot in offered if slot in self.held]
-        if len(holders) == len(offered):
-            return f"Waits for {device_of(offered)}: {listed([doing(holder, job.team_id) for holder in holders])}."
+        if taken := self.taken(offered, job.team_id):
+            return taken
         if not queue.in_turn_for(job, [slot for slot in offered if slot not in self.held]) and self.tickets:
             return "Waits: after the last preflight a session that waits begins first."
         return "A worker takes it in a moment."
+
+    def of_job(self, job: OnDevice, team: int | None) -> str:
+        """Why a job of queue.JOBS waits; `team` is that of whoever reads it."""
+        if pause := self.pauses.get(None) or self.pauses.get(getattr(job, "team_id", None)):
+            return told(pause)
+        if not self.slots:
+            return NO_WORKER
+        if taken := self.taken(self.slots, team):
+            return taken
+        before = sum(ticket.since < job.created_at for ticket in self.tickets if not self._held_back(ticket))
+        if before >= self.free:
+            return f"Waits: {before} session{' was' if before == 1 else 's were'} queued before it."
+        return "A worker takes it in a moment."
+
+    def taken(self, offered: list[Slot], team: int | None) -> str:
+        """Who holds them, if somebody holds each; else empty."""
+        holders = [self.held[slot] for slot in offered if slot in self.held]
+        if len(holders) < len(offered):
+            return ""
+        return f"Waits for {device_of(offered)}: {listed([doing(holder, team) for holder in holders])}."
 
 
 def device_of(offered: list[Slot]) -> str:
@@ -187,8 +223,10 @@ def device_of(offered: list[Slot]) -> str:
     return "the CPU" if offered[0].device.startswith("cpu@") else "the GPU"
 
 
-def doing(holder: Session | Preflight, team: int) -> str:
+def doing(holder: Session | OnDevice, team: int | None) -> str:
     """Sessions of other teams are not named."""
+    if not isinstance(holder, Session | Preflight):
+        return holder.doing
     session, what = (holder.session, "being tried out") if isinstance(holder, Preflight) else (holder, "training")
     return f"{session.name if session.team_id == team else 'a session of another team'} is {what}"
 
@@ -220,6 +258,11 @@ def told(pause: QueuePause) -> str:
 def why_tried_later(job: Preflight, offered: list[Slot] | None = None) -> str:
     """Empty if it does not wait."""
     return Forecast().of_preflight(job, offered) if job.status == JobStatus.QUEUED else ""
+
+
+def why_it_waits(job: OnDevice, team: int | None) -> str:
+    """For a job of queue.JOBS. Empty if it does not wait."""
+    return Forecast().of_job(job, team) if job.status == JobStatus.QUEUED else ""
 
 
 def place_of(session: Session) -> Place | None:

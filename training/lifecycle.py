@@ -192,7 +192,7 @@ def claim_here(session: Session, *statuses: str) -> int | None:
 
 
 class DevicesTaken(Exception):
-    """Every GPU of this machine is held by a session or a preflight."""
+    """Every GPU of this machine is held by something."""
 
 
 def _take_for_a_command(session: Session, when: Q, **changes: Any) -> int | None:
@@ -228,14 +228,21 @@ def _take(session_id: uuid.UUID | str, when: Q, slot: slots.Slot, **changes: Any
 
 
 def free_for_sessions() -> list[slots.Slot]:
-    """The free slots of this machine that no preflight goes to first."""
+    """The free slots of this machine that no preflight and no other job goes to first."""
     free = slots.free_here()
-    return queue.shared_out(free, len(waiting()))[2] if free else []
+    if not free:
+        return []
+    tickets = able_to_begin()
+    return queue.with_jobs(queue.shared_out(free, len(tickets))[2], tickets)[1]
 
 
 def waiting() -> list[uuid.UUID]:
     """Those that may begin, in the order in which they do."""
-    return [ticket.pk for ticket in queue.tickets() if not ticket.paused and _fits(ticket)]
+    return [ticket.pk for ticket in able_to_begin()]
+
+
+def able_to_begin() -> list[queue.Ticket]:
+    return [ticket for ticket in queue.tickets() if not ticket.paused and _fits(ticket)]
 
 
 def _fits(ticket: queue.Ticket) -> bool:

@@ -5,6 +5,9 @@ began the fewest sessions lately has its turn, and of its own the one it put fir
 
 A preflight takes minutes, and somebody waits for it: it goes before the sessions that wait. But one that was asked for
 after the first of them began on a slot lets a session begin there, so that a stream of them keeps no session waiting.
+
+Other jobs that need a device (JOBS: batches, evaluations, models that people talk to) are served with the sessions in
+the order in which they were asked for: one goes before the next session if it was asked for before that was queued.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from django.utils import timezone
 from accounts.models import Role
 from jobs import leases
 from jobs.choices import JobStatus
+from jobs.models import OnDevice
 from training import estimates, slots
 from training.choices import RUNNING, Priority, Status
 from training.models import CatalogueModel, Preflight, QueuePause, Session
@@ -122,6 +126,46 @@ def shared_out(free: list[Slot], sessions: int) -> tuple[UUID | None, Slot | Non
     # None waits for a session that does not come.
     own = turn[0] if turn else free[-1] if len(free) > sessions else None
     return waiting[0].pk, own, [slot for slot in free if slot != own]
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """Jobs of one kind; `at_once` of them run on a machine."""
+
+    model: type[OnDevice]
+    at_once: int = 1
+
+
+# Apps above append theirs: training/device_jobs.py.
+JOBS: list[JobLine] = []
+
+
+def jobs() -> list[OnDevice]:
+    """Those that could begin on this machine if it had enough slots, the oldest first, without those of a pause."""
+    found = [job for line in JOBS for job in _first(line)]
+    held = set(QueuePause.objects.values_list("team", flat=True)) if found else set()
+    free = [job for job in found if not held & {None, getattr(job, "team_id", None)}]
+    return sorted(free, key=lambda job: job.created_at)
+
+
+def _first(line: JobLine) -> list[OnDevice]:
+    room = line.at_once - leases.held_here(line.model, slots.HELD)
+    waiting = line.model._default_manager.filter(status=JobStatus.QUEUED).order_by("created_at", "pk")
+    return list(waiting[:room]) if room > 0 else []
+
+
+def with_jobs(free: list[Slot], sessions: list[Ticket]) -> tuple[dict[str, Slot], list[Slot]]:
+    """Which of the `free` slots jobs get, by their key, and those left for `sessions`."""
+    waiting = jobs() if free else []
+    given: dict[str, Slot] = {}
+    left, ahead = [], list(sessions)
+    for slot in free:
+        if waiting and (not ahead or waiting[0].created_at < ahead[0].since):
+            given[str(waiting.pop(0).pk)] = slot
+        else:
+            left.append(slot)
+            ahead = ahead[1:]
+    return given, left
 
 
 def in_turn_for(preflight: Preflight, among: Iterable[Slot]) -> list[Slot]:

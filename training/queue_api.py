@@ -64,7 +64,12 @@ def place_shown(place: Place) -> dict[str, Any]:
 
 
 def slot_shown(held: Held) -> dict[str, Any]:
-    more = {"preflight": held.preflight, "progress": held.progress, "seconds_left": held.seconds_left}
+    more = {
+        "preflight": held.preflight,
+        "doing": held.doing,
+        "progress": held.progress,
+        "seconds_left": held.seconds_left,
+    }
     return {"busy": held.busy, **named(held.session), **more}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from accounts.access import teams_with
 from accounts.models import AnyUser, Role, Team
 from jobs import leases
+from jobs.models import OnDevice
 from training import forecast, slots
 from training.forecast import Forecast, Place
 from training.models import Preflight, Session, Worker
@@ -31,11 +32,12 @@ class Line:
 @dataclass(frozen=True)
 class Held:
     """A slot and what runs on it. `session` is None while it is free, or for another team's; with `preflight` it is
-    only tried out."""
+    only tried out. `doing` is what runs there if that is no session."""
 
     busy: bool
     session: Session | None = None
     preflight: bool = False
+    doing: str = ""
     progress: float = 0.0
     seconds_left: float | None = None
 
@@ -112,13 +114,15 @@ class QueuePage:
         rows += [DeviceRow(elsewhere(holder), "", [self._held(holder)]) for holder in running.values()]
         return rows
 
-    def _held(self, holder: Session | Preflight | None) -> Held:
+    def _held(self, holder: Session | OnDevice | None) -> Held:
         if holder is None:
             return Held(False)
+        if not isinstance(holder, Session | Preflight):
+            return Held(True, doing=holder.doing, progress=holder.progress)
         tried = isinstance(holder, Preflight)
         session = holder.session if isinstance(holder, Preflight) else holder
         own = session if session.team_id in self.teams else None
-        return Held(True, own, tried, holder.progress, None if tried else session.seconds_left)
+        return Held(True, own, tried, progress=holder.progress, seconds_left=None if tried else session.seconds_left)
 
     @cached_property
     def workers(self) -> list[Worker]:
@@ -144,7 +148,7 @@ def digest(*seen: Any) -> str:
     return blake2s(repr(seen).encode(), digest_size=8).hexdigest()
 
 
-def elsewhere(holder: Session | Preflight) -> str:
+def elsewhere(holder: Session | OnDevice) -> str:
     return "CPU" if holder.device.startswith("cpu@") else holder.device or "Another device"
 
 

@@ -1,7 +1,7 @@
-"""Devices and who holds them: a session that runs and a preflight hold one slot of one device each.
+"""Devices and who holds them: a session that runs, a preflight, and each job of `HOLDERS` holds one slot of one device.
 
-Two constraints of the database keep a slot from two sessions and from two preflights. From one of each it is kept by
-looking at both tables under one lock: `one_claim_at_a_time`.
+A constraint of each table keeps a slot from two of a kind. From one of each it is kept by looking at all tables under
+one lock: `one_claim_at_a_time`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from django.db.models.functions import Now
 
 from jobs import leases
 from jobs.choices import JobStatus
+from jobs.models import OnDevice
 from training import devices
 from training.choices import RUNNING
 from training.models import Preflight, Session, Worker
 
 FORGET_AFTER = timedelta(days=1)
+# Apps above append theirs: training/device_jobs.py.
+HOLDERS: list[type[OnDevice]] = [Preflight]
+HELD = ~Q(device="") & ~Q(worker="")
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,13 @@ def of_this_machine() -> list[Slot]:
 
 
 def held_of(keys: Iterable[str]) -> set[Slot]:
-    sessions = Session.objects.filter(status__in=RUNNING, device__in=set(keys))
-    tried = Preflight.objects.filter(device__in=set(keys)).exclude(worker="")
-    return {Slot(*row) for rows in (sessions, tried) for row in rows.values_list("device", "slot")}
+    wanted = set(keys)
+    found = [Session.objects.filter(status__in=RUNNING), *(holding(model) for model in HOLDERS)]
+    return {Slot(*row) for rows in found for row in rows.filter(device__in=wanted).values_list("device", "slot")}
+
+
+def holding(model: type[OnDevice]) -> Any:
+    return model._default_manager.filter(HELD)
 
 
 def one_claim_at_a_time() -> None:
@@ -82,7 +90,7 @@ def for_a_command() -> Slot | None:
     return Slot(keys[0], 1 + max((slot.number for slot in held_of(keys)), default=-1))
 
 
-def environment_of(holder: Session | Preflight) -> dict[str, str]:
+def environment_of(holder: Session | OnDevice) -> dict[str, str]:
     """What makes its child see its own GPU and no other."""
     offer = next((offer for offer in devices.offered() if offer.key == holder.device), None)
     if offer is None:

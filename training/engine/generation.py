@@ -7,7 +7,8 @@ models. Both stop within a token when `should_stop` says so.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ from training.engine.problems import Stopper, StopRequested, never, not_a_number
 from training.engine.prompting import encode
 
 OnBatch = Callable[[list[int], "list[Answer]"], None]
+# Gets the tokens of an answer so far, after each one; True ends it.
+OnToken = Callable[[list[int]], bool]
+TELL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,18 @@ class Generator:
         if self.decoder:
             self.decoder.refresh(self.model)
 
-    def complete(self, prompts: list[list[int]], copies: int, sampling: Sampling, stopper: Stopper) -> list[Completion]:
-        """`copies` completions of each prompt, those of one prompt next to each other."""
+    def complete(
+        self,
+        prompts: list[list[int]],
+        copies: int,
+        sampling: Sampling,
+        stopper: Stopper,
+        on_token: OnToken | None = None,
+    ) -> list[Completion]:
+        """`copies` completions of each prompt, those of one prompt next to each other. `on_token` is for one alone."""
         if self.decoder:
-            return own_loop(self.decoder, prompts, copies, sampling, self.ends, stopper)
-        return by_transformers(self, prompts, copies, sampling, stopper)
+            return own_loop(self.decoder, prompts, copies, sampling, self.ends, stopper, on_token)
+        return by_transformers(self, prompts, copies, sampling, stopper, on_token)
 
 
 def generate(
@@ -96,9 +107,16 @@ def generate(
     each finished batch. Raises StopRequested."""
     generator = Generator(model, tokenizer)
     sampling = Sampling(max_new_tokens, temperature, top_p, top_k)
+    with seeded(seed):
+        return answer_all(generator, prompts, sampling, batch_size, Stopper(should_stop), on_batch)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """What is drawn inside depends on `seed` alone, and changes nothing outside."""
     with torch.random.fork_rng(devices=cuda_devices()):
         torch.manual_seed(seed)
-        return answer_all(generator, prompts, sampling, batch_size, Stopper(should_stop), on_batch)
+        yield
 
 
 def cuda_devices() -> list[int]:
@@ -130,6 +148,54 @@ def answer_all(
     return [answers[index] for index in range(len(prompts))]
 
 
+def stream(
+    generator: Generator,
+    prompt: str,
+    sampling: Sampling,
+    stopper: Stopper,
+    on_text: Callable[[str], None],
+    stops: Sequence[str] = (),
+) -> Answer:
+    """One answer. `on_text` gets what there is of it some times a second; it ends before the first of `stops`, too.
+    Raises StopRequested."""
+    telling = Telling(generator.tokenizer, on_text, stops)
+    (done,) = generator.complete([encode(generator.tokenizer, prompt)], 1, sampling, stopper, telling)
+    text, stopped = telling.until_stop(telling.decoded(done.ids))
+    return Answer(text, len(done.ids), done.seconds, done.cut_off and not stopped)
+
+
+class Telling:
+    """Called after each token of an answer that is told while it grows."""
+
+    def __init__(self, tokenizer: Any, on_text: Callable[[str], None], stops: Sequence[str]) -> None:
+        self.tokenizer, self.on_text, self.stops = tokenizer, on_text, [stop for stop in stops if stop]
+        # A character takes four tokens at most.
+        self.tail = 4 * max(map(len, self.stops), default=0) + 4
+        self.told_at = 0.0
+
+    def __call__(self, ids: list[int]) -> bool:
+        if self.stops and self.until_stop(self.decoded(ids[-self.tail :]))[1]:
+            return True
+        now = time.monotonic()
+        if now - self.told_at >= TELL_SECONDS:
+            self.told_at = now
+            self.on_text(self.complete_part(self.decoded(ids)))
+        return False
+
+    def decoded(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def until_stop(self, text: str) -> tuple[str, bool]:
+        places = [text.find(stop) for stop in self.stops if stop in text]
+        return (text[: min(places)], True) if places else (text, False)
+
+    def complete_part(self, text: str) -> str:
+        """Without a character of which only some bytes are there, and without what may become a stop."""
+        text = text.rstrip("\ufffd")
+        begun = (size for stop in self.stops for size in range(1, len(stop)) if text.endswith(stop[:size]))
+        return text[: len(text) - max(begun, default=0)]
+
+
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:
     configured = getattr(model, "generation_config", None)
     declared = getattr(configured, "eos_token_id", None)
@@ -139,7 +205,13 @@ def end_tokens(model: Any, tokenizer: Any) -> set[int]:
 
 @torch.no_grad()
 def own_loop(
-    decoder: Decoder, prompts: list[list[int]], copies: int, sampling: Sampling, ends: set[int], stopper: Stopper
+    decoder: Decoder,
+    prompts: list[list[int]],
+    copies: int,
+    sampling: Sampling,
+    ends: set[int],
+    stopper: Stopper,
+    on_token: OnToken | None = None,
 ) -> list[Completion]:
     began = time.perf_counter()
     unique, owner = distinct(prompts, copies)
@@ -164,7 +236,7 @@ def own_loop(
             if alive[place]:
                 add(done[rows[place]], token, seconds, ends)
                 alive[place] = token not in ends
-        if not alive.any():
+        if not alive.any() or (on_token and on_token(done[0].ids)):
             break
         state, tokens, rows, alive = without_finished(state, tokens, rows, alive)
         logits = decoder.step(state, tokens)
@@ -278,7 +350,12 @@ def sorted_nucleus(probabilities: Tensor, top_p: float) -> int:
 
 
 def by_transformers(
-    generator: Generator, prompts: list[list[int]], copies: int, sampling: Sampling, stopper: Stopper
+    generator: Generator,
+    prompts: list[list[int]],
+    copies: int,
+    sampling: Sampling,
+    stopper: Stopper,
+    on_token: OnToken | None = None,
 ) -> list[Completion]:
     began = time.perf_counter()
     model, tokenizer = generator.model, generator.tokenizer
@@ -293,7 +370,7 @@ def by_transformers(
                 num_return_sequences=copies,
                 eos_token_id=sorted(generator.ends),
                 pad_token_id=tokenizer.pad_token_id,
-                stopping_criteria=[Stopping(stopper)],
+                stopping_criteria=[Stopping(stopper, batch["input_ids"].shape[1], on_token)],
             )
     finally:
         model.train(was_training)
@@ -327,13 +404,14 @@ def cut_at_end(ids: Iterable[int], ends: set[int], seconds: float) -> Completion
 
 
 class Stopping:
-    """A stopping criterion of transformers that ends every row at once."""
+    """A stopping criterion of transformers that ends every row at once. `width`: tokens of the prompts."""
 
-    def __init__(self, stopper: Stopper) -> None:
-        self.stopper = stopper
+    def __init__(self, stopper: Stopper, width: int, on_token: OnToken | None) -> None:
+        self.stopper, self.width, self.on_token = stopper, width, on_token
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        return torch.full((len(input_ids),), self.stopper.stopping, device=input_ids.device)
+        ended = self.on_token is not None and self.on_token(input_ids[0, self.width :].tolist())
+        return torch.full((len(input_ids),), ended or self.stopper.stopping, device=input_ids.device)
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -1,12 +1,14 @@
 from django.db import models
 
 from datasets_app.models import DatasetVersion
-from jobs.models import Job
+from jobs.models import Job, OnDevice
 from training.models.session import Session
 
 
-class Preflight(Job):
-    """What a session would be like, tried out before it is queued: answers of the base model and one largest step."""
+class Preflight(OnDevice, Job):
+    """What a session would be like, tried out before it is queued: answers of the base model and one largest step.
+
+    Its `device` says where it runs, or ran last; it is emptied when a session begins there."""
 
     session = models.ForeignKey(Session, models.CASCADE, related_name="preflights")
     # What was tried, as it was when somebody asked: the draft may have changed since.
@@ -17,10 +19,6 @@ class Preflight(Job):
     # Start the session afterwards, if nothing speaks against it, with this reason for its reward.
     starts = models.BooleanField(default=False)
     reward_override = models.CharField(max_length=1000, blank=True)
-    # Where it runs, or ran last. It holds the slot while it has a worker: until its child is gone. Emptied when a
-    # session begins there.
-    device = models.CharField(max_length=160, blank=True, editable=False)
-    slot = models.PositiveSmallIntegerField(default=0, editable=False)
     # preflight_results.summary
     result = models.JSONField(default=dict)
 

@@ -1,0 +1,142 @@
+"""Loaded models that answer prompts. For child processes only: what loads them imports torch or llama.cpp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evaluation.candidates import BASE, SESSION, Candidate
+from training import adapters, base_models
+from training.engine.problems import EngineError, Stopper, never
+
+if TYPE_CHECKING:
+    from training.engine.generation import Answer, OnBatch, Sampling
+
+Messages = list[dict[str, str]]
+# Gets the text so far.
+OnText = Callable[[str], None]
+
+
+class Answerer(Protocol):
+    """A loaded model. `context`: tokens of prompt and answer that it was made for, None if it does not say."""
+
+    @property
+    def context(self) -> int | None: ...
+
+    def render(self, messages: Messages) -> str:
+        """The prompt as the model sees it, ending where its answer begins. A chat template may raise anything."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a rendered prompt."""
+        ...
+
+    def answer(
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling,
+        *,
+        seed: int,
+        batch_size: int,
+        should_stop: Callable[[], bool] = never,
+        on_batch: OnBatch | None = None,
+    ) -> list[Answer]:
+        """One answer a rendered prompt, in their order. The same for the same arguments on the same machine. Raises
+        StopRequested."""
+        ...
+
+    def stream(
+        self,
+        prompt: str,
+        sampling: Sampling,
+        *,
+        seed: int,
+        stops: Sequence[str] = (),
+        should_stop: Callable[[], bool] = never,
+        on_text: OnText,
+    ) -> Answer:
+        """One answer, told as it grows; it ends before the first of `stops`, too. Raises StopRequested."""
+        ...
+
+
+def load(candidate: Candidate) -> Answerer:
+    """Raises EngineError."""
+    return LOADERS[candidate.kind](candidate)
+
+
+def adapter_of(candidate: Candidate) -> Path | None:
+    """Raises EngineError if it is gone."""
+    if candidate.session is None or not candidate.adapter:
+        return None
+    found = adapters.named(candidate.session, candidate.adapter)
+    if found is None:
+        gone = candidate.adapter.rpartition("/")[2]
+        raise EngineError(f"{gone} of {candidate.session.name} is gone.", "Choose another checkpoint.")
+    return found
+
+
+class Transformer:
+    """A model that transformers has loaded, with or without an adapter."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        from training.engine.generation import Generator
+
+        self.model, self.tokenizer = model, tokenizer
+        self.generator = Generator(model, tokenizer)
+
+    @property
+    def context(self) -> int | None:
+        length = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return length if isinstance(length, int) and length > 0 else None
+
+    def render(self, messages: Messages) -> str:
+        from training.engine import prompting
+
+        return prompting.render(self.tokenizer, messages)
+
+    def encode(self, text: str) -> list[int]:
+        from training.engine import prompting
+
+        return prompting.encode(self.tokenizer, text)
+
+    def answer(
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling,
+        *,
+        seed: int,
+        batch_size: int,
+        should_stop: Callable[[], bool] = never,
+        on_batch: OnBatch | None = None,
+    ) -> list[Answer]:
+        from training.engine.generation import answer_all, seeded
+
+        with seeded(seed):
+            return answer_all(self.generator, list(prompts), sampling, batch_size, Stopper(should_stop), on_batch)
+
+    def stream(
+        self,
+        prompt: str,
+        sampling: Sampling,
+        *,
+        seed: int,
+        stops: Sequence[str] = (),
+        should_stop: Callable[[], bool] = never,
+        on_text: OnText,
+    ) -> Answer:
+        from training.engine.generation import seeded, stream
+
+        with seeded(seed):
+            return stream(self.generator, prompt, sampling, Stopper(should_stop), on_text, stops)
+
+
+def load_transformer(candidate: Candidate) -> Answerer:
+    from training.engine import loading
+
+    base = base_models.locate(candidate.base_model)
+    template = candidate.config.prompt.chat_template
+    return Transformer(*loading.load_for_generation(base, adapter_of(candidate), template))
+
+
+LOADERS: dict[str, Callable[[Candidate], Answerer]] = {BASE: load_transformer, SESSION: load_transformer}
