@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -60,9 +61,21 @@ class Answerer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Loader:
+    """`load` raises EngineError. `weight_bytes`: what the loaded model takes, about; 0 where nobody can tell."""
+
+    load: Callable[[Candidate], Answerer]
+    weight_bytes: Callable[[Candidate], int]
+
+
 def load(candidate: Candidate) -> Answerer:
     """Raises EngineError."""
-    return LOADERS[candidate.kind](candidate)
+    return LOADERS[candidate.kind].load(candidate)
+
+
+def weight_bytes(candidate: Candidate) -> int:
+    return LOADERS[candidate.kind].weight_bytes(candidate)
 
 
 def adapter_of(candidate: Candidate) -> Path | None:
@@ -139,4 +152,12 @@ def load_transformer(candidate: Candidate) -> Answerer:
     return Transformer(*loading.load_for_generation(base, adapter_of(candidate), template))
 
 
-LOADERS: dict[str, Callable[[Candidate], Answerer]] = {BASE: load_transformer, SESSION: load_transformer}
+def transformer_bytes(candidate: Candidate) -> int:
+    """Of its files. The loop for CPUs keeps the weights a second time, fused."""
+    folder = base_models.tokenizer_folder(candidate.base_model, candidate.config.model.revision)
+    return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
+
+
+TRANSFORMERS = Loader(load_transformer, transformer_bytes)
+# Apps above add theirs.
+LOADERS: dict[str, Loader] = {BASE: TRANSFORMERS, SESSION: TRANSFORMERS}
