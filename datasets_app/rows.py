@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -140,6 +140,11 @@ def training_rows(version: DatasetVersion, section: Section, seed: int) -> list[
 
     Raises DatasetProblem if a column is missing, the split can't be trained on, or no row is left.
     """
+    return load(version, section, training_numbers(version, section, seed))
+
+
+def training_numbers(version: DatasetVersion, section: Section, seed: int) -> list[int]:
+    """Of the rows of `training_rows`, in their order. Raises DatasetProblem as it does."""
     numbers = parts(version, section).train
     if not numbers:
         raise DatasetProblem(
@@ -153,10 +158,22 @@ def training_rows(version: DatasetVersion, section: Section, seed: int) -> list[
         return ordering(key, str(number))
 
     if section.max_samples:
-        chosen = heapq.nsmallest(section.max_samples, numbers, key=order)
-    else:
-        chosen = sorted(numbers, key=order)
-    return load(version, section, chosen)
+        return heapq.nsmallest(section.max_samples, numbers, key=order)
+    return sorted(numbers, key=order)
+
+
+def sampled(numbers: Sequence[int], size: int, seed: int) -> list[int]:
+    """`size` of them at random, in their order: the same for the same seed, and among those of a larger size."""
+    key = as_key(seed)
+    return sorted(heapq.nsmallest(size, numbers, key=lambda number: ordering(key, str(number))))
+
+
+def questions_of(version: DatasetVersion, section: Section, numbers: Sequence[int]) -> Iterator[str]:
+    """As `same_question` makes them, without reading the other columns."""
+    wanted, how = set(numbers), reading(version, section)
+    for number, cells in tables.records(version.path, how.columns):
+        if number in wanted:
+            yield same_question(how.question(cells))
 
 
 def held_out_rows(version: DatasetVersion, section: Section, limit: int) -> list[Row]:

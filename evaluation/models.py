@@ -2,9 +2,15 @@ from django.db import models
 
 from accounts.models import TeamOwned
 from evaluation.choices import RowStatus
+from evaluation.evaluation_models import EvaluatedAnswer, EvaluatedModel, Evaluation, EvaluationRow, EvaluationSet
 from jobs.models import Job, OnDevice
 from training.device_jobs import one_a_slot
 from training.models import Session
+
+__all__ = [
+    *("AnswerSet", "Batch", "BatchRow", "PromptFile", "Trial"),
+    *("EvaluatedAnswer", "EvaluatedModel", "Evaluation", "EvaluationRow", "EvaluationSet"),
+]
 
 
 class Trial(Job):

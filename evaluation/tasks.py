@@ -1,6 +1,6 @@
 from huey.contrib.djhuey import db_task
 
-from evaluation.models import AnswerSet, Batch, Trial
+from evaluation.models import AnswerSet, Batch, Evaluation, Trial
 from jobs import running
 from training.device_jobs import on_device
 
@@ -26,6 +26,13 @@ def answer_batch(pk: str) -> None:
         running.dispatch()
 
 
+@db_task(priority=5)
+def evaluate(pk: str) -> None:
+    """As answer_batch."""
+    if running.run(EVALUATIONS, pk):
+        running.dispatch()
+
+
 KIND = running.JobKind(model=Trial, command="answer", ring=answer_trial)
 ANSWER_SETS = on_device(running.JobKind(model=AnswerSet, command="answer_set", ring=answer_set))
 BATCHES = on_device(
@@ -34,5 +41,13 @@ BATCHES = on_device(
         command="answer_batch",
         ring=answer_batch,
         if_killed="Most likely the memory was full: ask for fewer tokens, or take a smaller model. Answers are kept.",
+    )
+)
+EVALUATIONS = on_device(
+    running.JobKind(
+        model=Evaluation,
+        command="answer_evaluation",
+        ring=evaluate,
+        if_killed="Most likely the memory was full: ask for fewer tokens, or take smaller models. Answers are kept.",
     )
 )
