@@ -1,4 +1,4 @@
-"""The verbs of evaluations: some models answer each row of a set. evaluation_answering.py answers, in a child process."""
+"""The verbs of evaluations: some models answer each row of a set. evaluation_answering.py answers, in a child."""
 
 from __future__ import annotations
 

@@ -8,8 +8,16 @@ from training.device_jobs import one_a_slot
 from training.models import Session
 
 __all__ = [
-    *("AnswerSet", "Batch", "BatchRow", "PromptFile", "Trial"),
-    *("EvaluatedAnswer", "EvaluatedModel", "Evaluation", "EvaluationRow", "EvaluationSet"),
+    "AnswerSet",
+    "Batch",
+    "BatchRow",
+    "EvaluatedAnswer",
+    "EvaluatedModel",
+    "Evaluation",
+    "EvaluationRow",
+    "EvaluationSet",
+    "PromptFile",
+    "Trial",
 ]
 
 

@@ -95,9 +95,7 @@ def chosen_rows(version: DatasetVersion, wanted: Wanted) -> list[Row]:
     except DatasetProblem as problem:
         raise SetProblem(str(problem), "version") from None
     except OSError:
-        raise SetProblem(
-            "The rows of this version are gone from the disk. Choose another version.", "version"
-        ) from None
+        raise SetProblem("The rows of this version are gone from the disk. Choose another one.", "version") from None
 
 
 def section_of(version: DatasetVersion) -> Fields:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from evaluation import batch_views, compare_views, views
+from evaluation import batch_views, compare_views, evaluation_views, sets_views, views
 
 app_name = "evaluation"
 urlpatterns = [
@@ -22,6 +22,21 @@ urlpatterns = [
     path("batches/<uuid:pk>/delete/", batch_views.delete, name="batch_delete"),
     path("batches/<uuid:pk>/rows.csv", batch_views.export_csv, name="batch_csv"),
     path("batches/<uuid:pk>/rows.json", batch_views.export_json, name="batch_json"),
+    path("evaluations/", evaluation_views.index, name="evaluations"),
+    path("evaluations/new/", evaluation_views.new, name="evaluation_new"),
+    path("evaluations/models/", evaluation_views.find_models, name="evaluation_models"),
+    path("evaluations/<uuid:pk>/", evaluation_views.detail, name="evaluation"),
+    path("evaluations/<uuid:pk>/cancel/", evaluation_views.cancel, name="evaluation_cancel"),
+    path("evaluations/<uuid:pk>/go-on/", evaluation_views.go_on, name="evaluation_go_on"),
+    path("evaluations/<uuid:pk>/delete/", evaluation_views.delete, name="evaluation_delete"),
+    path("evaluations/<uuid:pk>/answers.csv", evaluation_views.export_csv, name="evaluation_csv"),
+    path("evaluations/<uuid:pk>/report.json", evaluation_views.export_json, name="evaluation_json"),
+    path("evaluations/<uuid:pk>/chart.svg", evaluation_views.picture, name="evaluation_picture"),
+    path("evaluation-sets/", sets_views.index, name="sets"),
+    path("evaluation-sets/new/", sets_views.new, name="set_new"),
+    path("evaluation-sets/<uuid:pk>/", sets_views.detail, name="set"),
+    path("evaluation-sets/<uuid:pk>/overlap/", sets_views.overlap, name="set_overlap"),
+    path("evaluation-sets/<uuid:pk>/delete/", sets_views.delete, name="set_delete"),
     path("trials/<uuid:pk>/", views.trial, name="trial"),
     path("trials/<uuid:pk>/cancel/", views.cancel_trial, name="cancel_trial"),
 ]

@@ -22,6 +22,7 @@ NAVIGATION = [
     ("Rewards", "medal", "/rewards/"),
     ("Models", "cube", "/models/"),
     ("Batch tests", "list-check", "/batches/"),
+    ("Evaluations", "scale", "/evaluations/"),
     ("Configs", "adjustments", "/configs/"),
     ("Help", "help", "/help/"),
 ]
