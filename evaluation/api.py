@@ -16,6 +16,7 @@ from accounts.models import Role
 from evaluation import trying
 from evaluation.batch_api import routes as batch_routes
 from evaluation.compare_api import routes as compare_routes
+from evaluation.evaluation_api import routes as evaluation_routes
 from evaluation.forms import MAX_TOKENS, TrialForm, defaults
 from evaluation.models import Trial
 from loracraft.inputs import valid
@@ -138,4 +139,5 @@ routes = [
     re_path(r"^models/list/?$", models, name="api-model-list"),
     *compare_routes,
     *batch_routes,
+    *evaluation_routes,
 ]

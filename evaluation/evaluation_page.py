@@ -94,7 +94,9 @@ def share_bars(found: Measured) -> list[Bar]:
         Bar(
             model["title"],
             f"{percent(each['value'])} ({percent(each['low'])} to {percent(each['high'])})",
-            *(each[name] * 100 for name in ("low", "value", "high")),
+            each["low"] * 100,
+            each["value"] * 100,
+            each["high"] * 100,
             kind_of(model),
         )
         for model, each in found
@@ -106,11 +108,17 @@ def reward_plot(report: Mapping[str, Any]) -> Plot:
     found = [(model, model["reward"]) for model in report["models"] if model["reward"]]
     ends = [0.0, *(each[name] for _, each in found for name in ("low", "high"))]
     lowest, width = min(ends), (max(ends) - min(ends)) or 1.0
+
+    def place(value: float) -> float:
+        return (value - lowest) / width * 100
+
     bars = [
         Bar(
             model["title"],
             f"{each['value']:.3f} ({each['low']:.3f} to {each['high']:.3f})",
-            *((each[name] - lowest) / width * 100 for name in ("low", "value", "high")),
+            place(each["low"]),
+            place(each["value"]),
+            place(each["high"]),
             kind_of(model),
         )
         for model, each in found

@@ -79,7 +79,13 @@ def create(user: AnyUser, asked: EvaluationSet, wanted: Wanted) -> Evaluation:
 
 
 def queued(
-    asked: EvaluationSet, sessions: QuerySet[Session], rewards: QuerySet[Any], wanted: Wanted, by: int | None
+    asked: EvaluationSet,
+    sessions: QuerySet[Session],
+    rewards: QuerySet[Any],
+    wanted: Wanted,
+    by: int | None,
+    *,
+    rings: bool = True,
 ) -> Evaluation:
     """As `create`, for those who may use `sessions` and `rewards`. Raises EvaluationProblem."""
     chosen = chosen_models(asked, sessions, wanted.models)
@@ -99,7 +105,8 @@ def queued(
             EvaluatedModel(evaluation=made, number=number, key=each.key, title=each.title, candidate=each.stored)
             for number, each in enumerate(chosen, 1)
         )
-        ring(made)
+        if rings:
+            ring(made)
     return made
 
 
