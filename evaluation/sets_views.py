@@ -27,8 +27,8 @@ PAGE_ROWS = 50
 @require_safe
 @never_cache
 def index(request: HttpRequest) -> HttpResponse:
-    found = sets.visible_to(request.user).annotate(used=Count("evaluations")).select_related("created_by")
-    page = Paginator(found, LISTED).get_page(request.GET.get("page"))
+    found = sets.visible_to(request.user).annotate(used=Count("evaluations")).order_by("-created_at")
+    page = Paginator(found.select_related("created_by"), LISTED).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "pages": page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1),

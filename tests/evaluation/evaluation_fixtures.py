@@ -19,6 +19,8 @@ from tests.datasets.conftest import store_here
 from tests.exports.fixtures import MakeSession
 from training.models import Session
 
+# What `import *` brings.
+__all__ = ["held_out", "rung", "session", "version"]
 ROWS = 60
 HELD_OUT = 24
 
