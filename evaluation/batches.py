@@ -282,8 +282,8 @@ def title_of_model(batch: Batch) -> str:
         return base
     if not batch.settings["with_adapter"]:
         return f"{base}, the base of {batch.session.name}"
-    checkpoint = batch.adapter.rpartition("/")[2]
-    return f"{batch.session.name}, {checkpoint}" if checkpoint.startswith("checkpoint") else batch.session.name
+    folder, _, checkpoint = batch.adapter.rpartition("/")
+    return f"{batch.session.name}, {checkpoint}" if folder else batch.session.name
 
 
 def ring(batch: Batch) -> None:

@@ -3,8 +3,19 @@
 import re
 from pathlib import Path
 
-from training.choices import Kind
-from training.models import Session
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from training.choices import Kind, Status
+from training.models import Event, Session
+
+# A damaged checkpoint, which is renamed, and one that is being written are none.
+CHECKPOINT = re.compile(r"(checkpoint|pretraining|training)-(\d+)")
+
+
+def trained(sessions: QuerySet[Session]) -> QuerySet[Session]:
+    """Those among them that have a model, as the rows tell: no folder is looked at."""
+    saved = Event.objects.filter(session=OuterRef("pk"), kind=Kind.CHECKPOINT, superseded=False)
+    return sessions.filter(Q(status=Status.COMPLETED) | Exists(saved))
 
 
 def newest(session: Session) -> Path | None:
@@ -18,15 +29,13 @@ def newest_checkpoint(session: Session) -> Path | None:
     events = session.events.filter(kind=Kind.CHECKPOINT, superseded=False).order_by("-seq")[:5]
     named = [session.folder / str(event.data.get("path", "")) for event in events]
     # Rotation may have removed a folder that an event names, and the recorder may be behind the disk.
-    found = sorted((session.folder / "checkpoints").glob("checkpoint-*"), key=_number, reverse=True)
     inside = session.folder.resolve()
-    return next((f for f in [*named, *found] if _complete(f) and f.resolve().is_relative_to(inside)), None)
+    return next((f for f in [*named, *_saved(session)] if _complete(f) and f.resolve().is_relative_to(inside)), None)
 
 
 def checkpoints(session: Session) -> list[Path]:
     """Those on the disk that an adapter can be read from, newest first."""
-    found = sorted((session.folder / "checkpoints").glob("checkpoint-*"), key=_number, reverse=True)
-    return [folder for folder in found if named(session, f"checkpoints/{folder.name}")]
+    return [folder for folder in _saved(session) if named(session, f"checkpoints/{folder.name}")]
 
 
 def named(session: Session, name: str) -> Path | None:
@@ -39,13 +48,18 @@ def _complete(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file() and (folder / "adapter_model.safetensors").is_file()
 
 
-def _number(folder: Path) -> int:
-    match = re.search(r"(\d+)$", folder.name)
-    return int(match.group(1)) if match else -1
+def _saved(session: Session) -> list[Path]:
+    """Newest first."""
+    found = [path for path in (session.folder / "checkpoints").glob("*-*") if CHECKPOINT.fullmatch(path.name)]
+    return sorted(found, key=_age, reverse=True)
+
+
+def _age(folder: Path) -> tuple[bool, int]:
+    """Those of the warm-up are older than all others."""
+    kind, number = folder.name.split("-")
+    return kind != "pretraining", int(number)
 
 
 def has_any(session: Session) -> bool:
     """For lists: looks on disk only, no query."""
-    return _complete(session.adapter) or any(
-        _complete(f) for f in (session.folder / "checkpoints").glob("checkpoint-*")
-    )
+    return _complete(session.adapter) or any(_complete(folder) for folder in _saved(session))

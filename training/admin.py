@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from training import drafts, lifecycle
+from training import drafts, keeping, lifecycle
 from training.models import CatalogueModel, Event, Preflight, QueuePause, SavedConfig, Session, Worker
 from training.readiness import NotReady
 
@@ -67,11 +67,12 @@ class SessionAdmin(ReadOnlyAdmin):
         "worker",
         "lease_until",
         "created_at",
+        "promoted_at",
     ]
-    list_filter = ["status", "team"]
+    list_filter = ["status", ("promoted_at", admin.EmptyFieldListFilter), "team"]
     list_select_related = ["team"]
     search_fields = ["name", "id"]
-    actions = ["stop", "requeue", "resume"]
+    actions = ["stop", "requeue", "resume", "promote", "unpromote"]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("training.change_session")
@@ -87,6 +88,14 @@ class SessionAdmin(ReadOnlyAdmin):
     @admin.action(description="Resume", permissions=["operate"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
         self._each(request, queryset, lifecycle.resume, "resumed")
+
+    @admin.action(description="Promote the model", permissions=["operate"])
+    def promote(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        self.message_user(request, f"Promoted: {len(keeping.promote(queryset, request.user))}.")
+
+    @admin.action(description="Take the promotion back", permissions=["operate"])
+    def unpromote(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        self.message_user(request, f"Not promoted any more: {len(keeping.unpromote(queryset, request.user))}.")
 
     def _each(self, request: HttpRequest, queryset: QuerySet[Session], verb: Any, done: str) -> None:
         for session in queryset:

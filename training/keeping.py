@@ -13,11 +13,13 @@ from django.db.models.functions import Now
 
 from accounts.models import AnyUser
 from loracraft.numbers import thousands
+from training import adapters
 from training.choices import ACTIVE
 from training.models import Session
 
 MOST_NOTES = 20_000
 LONGEST_NAME = Session._meta.get_field("name").max_length or 0
+LONGEST_NOTE = Session._meta.get_field("promotion_note").max_length or 0
 
 
 class BadName(Exception):
@@ -38,17 +40,41 @@ def rename(session: Session, by: AnyUser | None, name: str) -> None:
 def archive(sessions: QuerySet[Session], by: AnyUser | None) -> list[UUID]:
     """Takes those that neither run nor wait out of the lists. Returns the ids of those that are archived now."""
     found = sessions.filter(archived_at=None).exclude(status__in=ACTIVE)
-    return _changed(found, Now())
+    return _updated(found, archived_at=Now())
 
 
 def restore(sessions: QuerySet[Session], by: AnyUser | None) -> list[UUID]:
-    return _changed(sessions.exclude(archived_at=None), None)
+    return _updated(sessions.exclude(archived_at=None), archived_at=None)
 
 
-def _changed(found: QuerySet[Session], archived_at: Any) -> list[UUID]:
+class BadNote(Exception):
+    """Why that can't be said about a promoted model."""
+
+
+def promote(sessions: QuerySet[Session], by: AnyUser | None) -> list[UUID]:
+    """Marks their models as ones to use. Returns the ids of those that are marked now: who did it before stays."""
+    found = adapters.trained(sessions).filter(promoted_at=None)
+    return _updated(found, promoted_at=Now(), promoted_by_id=by.pk if by is not None else None)
+
+
+def unpromote(sessions: QuerySet[Session], by: AnyUser | None) -> list[UUID]:
+    """The note stays, so that a click that is taken back loses nothing."""
+    return _updated(sessions.exclude(promoted_at=None), promoted_at=None, promoted_by_id=None)
+
+
+def note_promotion(session: Session, by: AnyUser | None, note: str) -> None:
+    """What a promoted model is for. Raises BadNote."""
+    note = " ".join(note.split())
+    if len(note) > LONGEST_NOTE:
+        raise BadNote(f"Say it in at most {LONGEST_NOTE} characters; these are {len(note)}. The notes take more.")
+    session.promotion_note = note
+    session.save(update_fields=["promotion_note"])
+
+
+def _updated(found: QuerySet[Session], **changes: Any) -> list[UUID]:
     with transaction.atomic():
         ids = list(found.select_for_update().values_list("pk", flat=True))
-        Session.objects.filter(pk__in=ids).update(archived_at=archived_at)
+        Session.objects.filter(pk__in=ids).update(**changes)
     return ids
 
 

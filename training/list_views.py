@@ -142,6 +142,20 @@ def retagged(request: HttpRequest, chosen: QuerySet[Session], *, remove: bool) -
     return back(request)
 
 
+def promote(request: HttpRequest, chosen: QuerySet[Session]) -> HttpResponse:
+    if done := keeping.promote(chosen, request.user):
+        messages.success(request, f"{models(len(done))} promoted.", extra_tags=undo("unpromote", done))
+    else:
+        messages.info(request, "Promoted already, or not trained yet.")
+    return back(request)
+
+
+def unpromote(request: HttpRequest, chosen: QuerySet[Session]) -> HttpResponse:
+    if done := keeping.unpromote(chosen, request.user):
+        messages.success(request, f"{models(len(done))} not promoted any more.", extra_tags=undo("promote", done))
+    return back(request)
+
+
 def delete(request: HttpRequest, chosen: QuerySet[Session]) -> HttpResponse:
     """With what it costs, counted now; once that is confirmed, for good."""
     if request.POST.get("confirmed") != "yes":
@@ -159,7 +173,15 @@ def delete(request: HttpRequest, chosen: QuerySet[Session]) -> HttpResponse:
     return back(request)
 
 
-ACTIONS = {"archive": archive, "restore": restore, "tag": tag, "untag": untag, "delete": delete}
+ACTIONS = {
+    "archive": archive,
+    "restore": restore,
+    "tag": tag,
+    "untag": untag,
+    "promote": promote,
+    "unpromote": unpromote,
+    "delete": delete,
+}
 
 
 @require_POST
@@ -169,11 +191,15 @@ def set_tags(request: HttpRequest, pk: UUID) -> HttpResponse:
         tags.replace(session, request.user, tags.names_in(request.POST.get("tags", "")))
     except tags.BadTags as problem:
         messages.error(request, str(problem))
-    return redirect("training:session", pk)
+    return redirect(after(request, reverse("training:session", args=[pk])))
 
 
 def counted(count: int) -> str:
     return "1 session" if count == 1 else f"{count} sessions"
+
+
+def models(count: int) -> str:
+    return "1 model" if count == 1 else f"{count} models"
 
 
 def undo(action: str, ids: Sequence[UUID]) -> str:

@@ -60,6 +60,12 @@ class Session(TeamOwned, Leased):
     tags = models.ManyToManyField(Tag, related_name="sessions", blank=True)
     # Out of the lists, and nothing else: its files and its page stay.
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Its model is one to use, as somebody said; the note says what for. Changed only by the verbs in keeping.py.
+    promoted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    promoted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    promotion_note = models.CharField(max_length=200, blank=True, editable=False)
     # Of the reward over the whole run, for lists: [value or null, ...]. Null until it ended and a list asked.
     curve = models.JSONField(null=True, blank=True, editable=False)
     # Markdown, changed only by keeping.write_notes(): the number grows with each change, so that nobody's is lost.
