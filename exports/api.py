@@ -13,6 +13,7 @@ from accounts.models import Role
 from exports import building, views
 from exports.models import Export
 from exports.problems import ExportProblem
+from exports.registry_api import routes as registry_routes
 from jobs.choices import JobStatus
 from loracraft.inputs import valid
 from training.models import Session
@@ -75,4 +76,5 @@ routes = [
     re_path(r"^exports/create/?$", create, name="api-export-create"),
     re_path(rf"^exports/{UUID_PATTERN}/?$", detail, name="api-export"),
     path("exports/<uuid:pk>/download/<str:name>", views.download, name="api-export-file"),
+    *registry_routes,
 ]

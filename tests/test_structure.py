@@ -276,7 +276,7 @@ def test_every_template_that_is_named_exists() -> None:
     assert not {(path, name) for path, name in used if name not in known}
 
 
-@pytest.mark.parametrize("name", ["home", "training:sessions", "training:models", "datasets:list", "rewards:list"])
+@pytest.mark.parametrize("name", ["home", "training:sessions", "exports:models", "datasets:list", "rewards:list"])
 def test_the_main_pages_have_the_names_that_others_link_to(name: str) -> None:
     try:
         assert reverse(name).startswith("/")

@@ -56,15 +56,8 @@ def recent(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def models(request: HttpRequest) -> HttpResponse:
-    page = Paginator(overview.completed(request.user), PAGE_ROWS).get_page(request.GET.get("page"))
-    context = {
-        "page": page,
-        "rows": overview.rows(page.object_list, with_scores=True),
-        "pages": page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1),
-        "catalogue": CatalogueModel.objects.all(),
-    }
-    return render(request, "training/models.html", context)
+def base_models(request: HttpRequest) -> HttpResponse:
+    return render(request, "training/base_models.html", {"catalogue": CatalogueModel.objects.all()})
 
 
 @require_safe

@@ -15,7 +15,7 @@ from training.choices import RESUMABLE, Kind, Status
 from training.models import CatalogueModel, Event, SavedConfig, Session
 
 LONG = "a very long name " * 11 + "of 200 letters"
-PAGES = ["home", "help", "training:sessions", "training:models", "training:configs", "training:now", "training:recent"]
+PAGES = ["home", "help", "training:sessions", "training:base_models", "training:configs", "training:now", "training:recent"]
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_no_page_shows_what_belongs_to_another_team(route, outsider_client, summ
     assert "0.777" not in text
 
 
-@pytest.mark.parametrize("route", ["home", "help", "training:sessions", "training:models", "training:configs"])
+@pytest.mark.parametrize("route", ["home", "help", "training:sessions", "training:base_models", "training:configs"])
 def test_the_strict_policy_holds_on_every_page(owner_client, summarised, make, route):
     summarised(0.2, 0.6)
     make("Live", Status.TRAINING, step=3, total_steps=9, started_at=timezone.now())
@@ -103,14 +103,14 @@ def test_the_strict_policy_holds_on_every_page(owner_client, summarised, make, r
 def test_names_are_escaped_and_long_ones_clipped_on_every_list(owner_client, summarised, make):
     summarised(0.2, 0.6, name="<b>bold</b>")
     make(LONG[:200], Status.TRAINING, started_at=timezone.now())
-    for route in ("home", "training:sessions", "training:models"):
+    for route in ("home", "training:sessions"):
         text = text_of(owner_client, route)
         assert "<b>bold</b>" not in text
         assert "&lt;b&gt;bold" in text
 
 
 def test_the_navigation_marks_where_you_are(owner_client):
-    text = text_of(owner_client, "training:models")
+    text = text_of(owner_client, "training:base_models")
     assert re.search(r'href="/models/" class="active" aria-current="page"', text)
     assert text.count('aria-current="page"') == 1
 
@@ -118,7 +118,7 @@ def test_the_navigation_marks_where_you_are(owner_client):
 def test_viewers_see_no_button_that_they_may_not_press(viewer_client, owner_client, make, team):
     make()
     SavedConfig.objects.create(team=team, name="Mine", config={})
-    for route in ("home", "training:sessions", "training:models", "training:configs"):
+    for route in ("home", "training:sessions", "training:base_models", "training:configs"):
         assert reverse("training:new") not in text_of(viewer_client, route)
         assert reverse("training:new") in text_of(owner_client, route)
         assert "/delete/" not in text_of(viewer_client, route)
@@ -336,31 +336,25 @@ def rows_of(client, number):
     return client.get(reverse("training:sessions"), {"page": number, "sort": "status"}).context["rows"]
 
 
-@pytest.mark.parametrize("route", ["home", "training:models"])
-def test_many_models_need_no_more_queries_than_one(owner_client, summarised, route, django_assert_max_num_queries):
+def test_many_models_on_home_need_no_more_queries_than_one(owner_client, summarised, django_assert_max_num_queries):
     for _ in range(12):
         summarised(0.2, 0.6)
     with django_assert_max_num_queries(16):
-        owner_client.get(reverse(route))
+        owner_client.get(reverse("home"))
 
 
-# Models and configs
+# Base models and configs
 
 
-def test_the_models_page_lists_the_catalogue_and_what_was_trained(owner_client, summarised, make):
-    summarised(0.2, 0.6, name="Good run")
-    make("Failed run", Status.FAILED)
-    page = owner_client.get(reverse("training:models"))
-    assert [row.session.name for row in page.context["rows"]] == ["Good run"]
+def test_the_page_of_base_models_lists_the_catalogue(owner_client):
+    text = text_of(owner_client, "training:base_models")
     for row in CatalogueModel.objects.all():
-        assert row.hub_id in page.content.decode()
+        assert row.hub_id in text
 
 
 def test_an_empty_catalogue_says_what_to_do(owner_client):
     CatalogueModel.objects.all().delete()
-    text = text_of(owner_client, "training:models")
-    assert "The catalogue is empty" in text
-    assert "No trained model yet" in text
+    assert "The catalogue is empty" in text_of(owner_client, "training:base_models")
 
 
 @pytest.fixture

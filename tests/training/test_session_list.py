@@ -153,7 +153,7 @@ def test_what_is_archived_leaves_the_lists_and_comes_back_by_undo(owner_client, 
     assert names(owner_client) == ["Words"]
     assert names(owner_client, status="archived") == ["Sums"]
     assert "Sums" not in owner_client.get(reverse("training:recent")).content.decode()
-    assert "Sums" not in owner_client.get(reverse("training:models")).content.decode()
+    assert "Sums" not in owner_client.get(reverse("exports:models")).content.decode()
     assert "Archived" in owner_client.get(reverse("training:session", args=[sums.pk])).content.decode()
     send(owner_client, "restore", sums)
     assert names(owner_client) == ["Sums", "Words"]
