@@ -296,7 +296,7 @@ class NotDeleted(Exception):
 
 def asks_for_name(session: Session) -> bool:
     """What others rely on is deleted only by somebody who types its name."""
-    return session.promoted_at is not None or session.exports.exists()
+    return session.promoted_at is not None or session.exports.filter(status=JobStatus.READY).exists()
 
 
 def delete(session: Session, by: AnyUser | None, name: str = "") -> int:

@@ -15,7 +15,15 @@ from training.choices import RESUMABLE, Kind, Status
 from training.models import CatalogueModel, Event, SavedConfig, Session
 
 LONG = "a very long name " * 11 + "of 200 letters"
-PAGES = ["home", "help", "training:sessions", "training:base_models", "training:configs", "training:now", "training:recent"]
+PAGES = [
+    "home",
+    "help",
+    "training:sessions",
+    "training:base_models",
+    "training:configs",
+    "training:now",
+    "training:recent",
+]
 
 
 @pytest.fixture
