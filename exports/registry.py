@@ -11,7 +11,7 @@ from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from accounts.models import AnyUser
-from evaluation.models import AnswerSet, Batch, Trial
+from evaluation.models import AnswerSet, Batch, Evaluation, Trial
 from exports.formats import choice
 from exports.models import Export
 from jobs import running
@@ -263,9 +263,10 @@ def described_one(session: Session, user: AnyUser) -> Model:
 
 @dataclass(frozen=True)
 class Uses:
-    """What names this model. All but the copies goes when it is deleted."""
+    """What names this model. Copies and evaluations stay when it is deleted, all else goes."""
 
     exports: list[Export]
+    evaluations: list[Evaluation]
     batches: list[Batch]
     trials: int
     answer_sets: int
@@ -281,6 +282,7 @@ class Uses:
 def uses_of(session: Session) -> Uses:
     return Uses(
         exports=list(session.exports.all()),
+        evaluations=list(evaluations_of(session)),
         batches=list(session.batches.select_related("created_by")),
         trials=session.trials.count(),
         answer_sets=session.answer_sets.count(),
@@ -288,6 +290,12 @@ def uses_of(session: Session) -> Uses:
         checkpoints=len(adapters.checkpoints(session)),
         size=keeping.bytes_on_disk(session),
     )
+
+
+def evaluations_of(session: Session) -> QuerySet[Evaluation]:
+    """Those in which it, one of its checkpoints or its base model under its prompt answers."""
+    named = Evaluation.objects.filter(team=session.team_id, models__candidate__session=str(session.pk))
+    return named.select_related("evaluation_set").distinct()
 
 
 class NotDeleted(Exception):
@@ -300,7 +308,7 @@ def asks_for_name(session: Session) -> bool:
 
 
 def delete(session: Session, by: AnyUser | None, name: str = "") -> int:
-    """With its session, all its files and all that `uses_of` counts but for copies. Bytes freed. Raises NotDeleted."""
+    """With its session, all its files and what `Uses` says. Bytes freed. Raises NotDeleted."""
     if session.is_active:
         raise NotDeleted("It is being trained or waits to be: stop its session first, then delete it.")
     if asks_for_name(session) and " ".join(name.split()) != " ".join(session.name.split()):

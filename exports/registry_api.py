@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Role
+from evaluation.models import Batch, Evaluation
 from exports import registry
 from exports.models import Export
 from exports.registry import FILTERS, LONGEST_SEARCH, NEWEST, SORTS, Asked, Model
@@ -161,6 +162,10 @@ def export_as_json(export: Export) -> dict[str, Any]:
     }
 
 
+def job_as_json(job: Batch | Evaluation) -> dict[str, Any]:
+    return {"id": str(job.pk), "name": job.name, "status": job.status}
+
+
 def lineage(model: Model) -> dict[str, Any]:
     """What it was made of and what was made of it."""
     session, uses = model.session, registry.uses_of(model.session)
@@ -172,7 +177,8 @@ def lineage(model: Model) -> dict[str, Any]:
         "adapter": f"outputs/{session.pk}/adapter/" if model.is_finished else None,
         "checkpoints": uses.checkpoints,
         "exports": [export_as_json(each) for each in uses.exports if each.status == JobStatus.READY],
-        "batches": [{"id": str(batch.pk), "name": batch.name, "status": batch.status} for batch in uses.batches],
+        "evaluations": [job_as_json(evaluation) for evaluation in uses.evaluations],
+        "batches": [job_as_json(batch) for batch in uses.batches],
         "clones": [str(copy.pk) for copy in uses.copies],
         "bytes_on_disk": uses.size,
     }

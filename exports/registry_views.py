@@ -27,7 +27,7 @@ from training.session_page import newest_checkpoints, valid_config
 from training.templatetags.ui import size_in_bytes
 
 PAGE_ROWS = 50
-BATCHES_SHOWN = 10
+USES_SHOWN = 10
 COLUMNS = [
     ("name", "Model", "cell-name"),
     ("", "Data and reward", "wide-only"),
@@ -86,7 +86,8 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
         "session": session,
         "report": before_after(session),
         "uses": uses,
-        "batches": [(batch, title_of_model(batch)) for batch in uses.batches[:BATCHES_SHOWN]],
+        "batches": [(batch, title_of_model(batch)) for batch in uses.batches[:USES_SHOWN]],
+        "evaluations": uses.evaluations[:USES_SHOWN],
         "artefacts": [Artefact(export) for export in model.exports],
         "unready": unready(uses.exports),
         "checkpoints": newest_checkpoints(session),

@@ -6,6 +6,8 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import Team
+from evaluation import candidates
+from evaluation.models import Evaluation, EvaluationSet
 from exports.models import Export
 from jobs.choices import JobStatus
 from tests.training.factories import make_config, make_session
@@ -64,3 +66,11 @@ def make_export(session: Session, quantization: str = "q8_0", **fields: Any) -> 
     return Export.objects.create(
         team=session.team, session=session, format="gguf", quantization=quantization, **{**values, **fields}
     )
+
+
+def make_evaluation(session: Session, name: str = "Held-out sums") -> Evaluation:
+    asked = EvaluationSet.objects.create(team=session.team, name="Frozen sums", row_count=1, sha256="0" * 64)
+    evaluation = Evaluation.objects.create(team=session.team, name=name, evaluation_set=asked, settings={"samples": 0})
+    for number, each in enumerate([candidates.newest(session), candidates.without_adapter(session)], 1):
+        evaluation.models.create(number=number, key=each.key, title=each.title, candidate=each.stored)
+    return evaluation

@@ -9,7 +9,14 @@ from django.urls import reverse
 
 from accounts.models import Team
 from evaluation.models import Batch
-from tests.exports.registry_models import make_export, make_model, measure, save_checkpoint, write_adapter
+from tests.exports.registry_models import (
+    make_evaluation,
+    make_export,
+    make_model,
+    measure,
+    save_checkpoint,
+    write_adapter,
+)
 from tests.training.factories import make_session
 from training import adapters, keeping, lifecycle, tags
 from training.choices import Status
@@ -185,6 +192,20 @@ def test_a_model_s_page_has_its_lineage_scores_exports_and_uses(owner_client: Cl
         assert url in text
     for words in ("llama-cli -m", "ollama create", "The disk is full.", "training-00000020", "ab" * 32, "5.0 MB"):
         assert words in text
+
+
+def test_evaluations_in_which_it_answered_are_named_once(owner_client: Client, team: Team) -> None:
+    session, other = make_model(team), make_model(team, "Other")
+    for each in (session, other):
+        write_adapter(each.adapter)
+    evaluation, elsewhere = make_evaluation(session), make_evaluation(other)
+    text = page(owner_client, session)
+    assert text.count(reverse("evaluation:evaluation", args=[evaluation.pk])) == 1
+    assert reverse("evaluation:evaluation", args=[elsewhere.pk]) not in text
+    found = owner_client.get(f"/api/models/{session.pk}").json()["lineage"]["evaluations"]
+    assert [each["id"] for each in found] == [str(evaluation.pk)]
+    gone = owner_client.get(reverse("exports:model_delete", args=[session.pk])).content.decode()
+    assert "the answers in" in gone
 
 
 def test_a_model_s_page_draws_the_intervals_of_before_and_after(owner_client: Client, team: Team) -> None:
