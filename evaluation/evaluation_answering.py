@@ -126,7 +126,9 @@ class OneModel:
             raise EngineError(f"{self.model.title} can't be loaded: {error.message}", error.hint) from error
         self.tell("reading the prompts")
         markers = reward_gate.markers_of(candidate.config)
-        for each in rounds(self.fitting(answerer, candidate), self.settings["samples"]):
+        fits = self.fitting(answerer, candidate)
+        self.tell()
+        for each in rounds(fits, self.settings["samples"]):
             self.answer(answerer, each, markers)
 
     def candidate(self) -> Candidate:

@@ -158,7 +158,7 @@ def go_on(request: Request, pk: UUID) -> Response:
 
 @api_view(["GET"])
 def rows(request: Request, pk: UUID) -> Response:
-    """Rows of the set with the answers of all models; `show` looks at the greedy ones of `one` and `other`."""
+    """Rows of the set with the answers of all models; `show` looks at the greedy ones of `first` and `second`."""
     found = get_or_404(Evaluation, request.user, pk)
     check_choice(request, "show", [name for name in SHOWS if name])
     asked = {"show": "all", **request.query_params.dict()}

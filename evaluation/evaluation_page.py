@@ -126,6 +126,26 @@ def reward_plot(report: Mapping[str, Any]) -> Plot:
     return Plot("Mean reward of the greedy answers", bars)
 
 
+def pairs(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """With titles, and with shares in points."""
+    titles = {model["number"]: model["title"] for model in report["models"]}
+    return [
+        {
+            **pair,
+            "one_title": titles[pair["one"]],
+            "other_title": titles[pair["other"]],
+            "accuracy": pair["accuracy"] and in_points(pair["accuracy"]),
+            "pass_at": [in_points(each) for each in pair["pass_at"]],
+        }
+        for pair in report["pairs"]
+    ]
+
+
+def in_points(gain: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("value", "low", "high", "smallest")
+    return {**gain, "points": {name: gain[name] * 100 for name in names if gain.get(name) is not None}}
+
+
 def kind_of(model: Mapping[str, Any]) -> str:
     return f"after interval-session-{model['number']}"
 
@@ -173,8 +193,8 @@ class Beside:
     @classmethod
     def of(cls, evaluation: Evaluation, asked: Mapping[str, Any]) -> Beside:
         models = list(evaluation.models.all())
-        one = chosen_of(models, asked.get("one"), models[0])
-        other = chosen_of(models, asked.get("other"), next((each for each in models if each != one), one))
+        one = chosen_of(models, asked.get("first"), models[0])
+        other = chosen_of(models, asked.get("second"), next((each for each in models if each != one), one))
         show = str(asked.get("show", ""))
         text = str(asked.get("q", "")).strip()[:LONGEST_SEARCH].replace("\x00", "")
         alone = "all" if one == other and not show else show

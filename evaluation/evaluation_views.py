@@ -146,9 +146,13 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
         "of_each": found.evaluation_set.row_count * found.answers_a_row,
     }
     if found.report:
-        context |= {"report": found.report, "plots": evaluation_page.plots(found.report), **beside(request, found)}
+        context |= {**read(found.report), **beside(request, found)}
     part = getattr(request, "htmx", False)
     return render(request, "evaluation/_evaluation.html" if part else "evaluation/evaluation.html", context)
+
+
+def read(report: dict[str, Any]) -> dict[str, Any]:
+    return {"report": report, "plots": evaluation_page.plots(report), "pairs": evaluation_page.pairs(report)}
 
 
 def beside(request: HttpRequest, found: Evaluation) -> dict[str, Any]:

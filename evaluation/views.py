@@ -27,7 +27,12 @@ def before_after(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Partial: both accuracies with their intervals, and the answers that changed."""
     session = get_or_404(Session, request.user, pk)
     found = report.before_after(session)
-    context = {"session": session, "report": found, "evaluating": session.is_active and not (found and found.complete)}
+    context = {
+        "session": session,
+        "report": found,
+        "evaluating": session.is_active and not (found and found.complete),
+        "may_evaluate": may(request.user, session.team, Role.MEMBER),
+    }
     if found and found.complete:
         context |= _changes(found, request.GET.get("changed", ""))
     return render(request, "evaluation/_before_after.html", context)

@@ -133,8 +133,8 @@ def test_another_pair_a_filter_and_a_search_show_other_answers(owner_client: Cli
         ]
 
     assert numbers() == numbers(show="gained") == [2, 4, 6, 8, 10, 12]
-    assert numbers(one=2, other=1, show="lost") == [2, 4, 6, 8, 10, 12]
-    assert numbers(one=1, other=1) == numbers(one=1, other=1, show="all") == list(range(1, 21))
+    assert numbers(first=2, second=1, show="lost") == [2, 4, 6, 8, 10, 12]
+    assert numbers(first=1, second=1) == numbers(first=1, second=1, show="all") == list(range(1, 21))
     row = evaluation.evaluation_set.rows.get(number=5)
     assert numbers(show="all", q=f"={row.reference}")[:1] and 5 in numbers(show="all", q=row.instruction)
 
@@ -211,6 +211,19 @@ def test_an_outsider_finds_nothing_and_a_viewer_changes_nothing(
     assert Client().get(url("evaluations")).status_code == 302
 
 
+def test_session_and_dataset_lead_to_it_for_those_who_may(
+    owner_client: Client, viewer_client: Client, session: Session, version: Any
+) -> None:
+    tab, dataset = url("before_after", session.pk), reverse("datasets:detail", args=[version.dataset_id])
+    links = [
+        (tab, f"{url('evaluation_new')}?session={session.pk}"),
+        (dataset, f"{url('set_new')}?version={version.pk}"),
+    ]
+    for page, link in links:
+        assert link in owner_client.get(page).content.decode()
+        assert link not in viewer_client.get(page).content.decode()
+
+
 # REST
 
 
@@ -264,7 +277,7 @@ def test_rows_come_with_the_answers_of_all_models(owner_client: Client, evaluati
     assert found["total"] == HELD_OUT and [row["row"] for row in found["rows"]] == [1, 2]
     answers = [(answer["model"], answer["sample"]) for answer in found["rows"][0]["answers"]]
     assert answers == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
-    assert owner_client.get(rows, {"show": "gained", "one": 1, "other": 2}).json()["total"] == 6
+    assert owner_client.get(rows, {"show": "gained", "first": 1, "second": 2}).json()["total"] == 6
     assert owner_client.get(rows, {"show": "none"}).status_code == 400
 
 
