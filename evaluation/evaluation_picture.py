@@ -9,8 +9,9 @@ from itertools import chain
 from evaluation.evaluation_page import Plot
 from evaluation.report import Bar
 
-WIDTH, LEFT, RIGHT, LINE, HEAD, MARGIN = 900, 270, 210, 26, 40, 16
-TITLE_CHARACTERS = 40
+WIDTH, LEFT, RIGHT, LINE, HEAD, MARGIN = 960, 310, 210, 26, 40, 16
+# Of a name, whose end tells checkpoints apart.
+BEGINNING, END = 20, 16
 # As --session-1 and so on of the light theme, in the order of the models.
 COLOURS = ("#2a5bd7", "#e06000", "#00a37a", "#c86fb5", "#5a2e00", "#1a1a1a")
 
@@ -40,15 +41,18 @@ def plot_lines(plot: Plot, top: int) -> list[str]:
 def bar_lines(bar: Bar, middle: int) -> list[str]:
     colour = COLOURS[(int(bar.kind.rpartition("-")[2]) - 1) % len(COLOURS)]
     low, high, mark = (place(value) for value in (bar.low, bar.high, bar.middle))
-    title = bar.title if len(bar.title) <= TITLE_CHARACTERS else f"{bar.title[: TITLE_CHARACTERS - 1]}…"
     return [
-        text(MARGIN, middle + 4, title),
+        text(MARGIN, middle + 4, shortened(bar.title)),
         f'<rect x="{LEFT}" y="{middle - 1}" width="{WIDTH - LEFT - RIGHT}" height="2" fill="#e2e5ea"/>',
         f'<rect x="{low:.1f}" y="{middle - 4}" width="{max(high - low, 1):.1f}" height="8" fill="{colour}"'
         ' opacity="0.5"/>',
         f'<rect x="{mark - 1.5:.1f}" y="{middle - 8}" width="3" height="16" fill="{colour}"/>',
         text(WIDTH - RIGHT + 14, middle + 4, bar.text),
     ]
+
+
+def shortened(title: str) -> str:
+    return title if len(title) <= BEGINNING + END + 1 else f"{title[:BEGINNING]}…{title[-END:]}"
 
 
 def place(value: float) -> float:

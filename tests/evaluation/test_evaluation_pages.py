@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from evaluation.models import EvaluatedAnswer, EvaluatedModel, Evaluation, EvaluationSet
+from evaluation.models import EvaluatedAnswer, Evaluation, EvaluationSet
 from jobs.choices import JobStatus
 from tests.evaluation.evaluation_fixtures import *  # noqa: F403
 from tests.evaluation.evaluation_fixtures import HELD_OUT, as_answered, keys_of, queued
@@ -146,13 +146,14 @@ def test_a_model_that_was_trained_on_the_rows_is_warned_about(owner_client: Clie
 
 
 def test_the_picture_stands_alone_and_shows_each_interval(owner_client: Client, evaluation: Evaluation) -> None:
-    EvaluatedModel.objects.filter(number=1).update(title="<b>")
+    evaluation.report["models"][0]["title"] = "<b>"
+    evaluation.save()
     response = owner_client.get(url("evaluation_picture", evaluation.pk))
     assert response["Content-Type"] == "image/svg+xml" and ".svg" in response["Content-Disposition"]
     root = ElementTree.fromstring(response.content)  # noqa: S314 - our own
     # A ground for the picture; ground, range and mark of two models in four plots.
     assert len(root.findall("{*}rect")) == 1 + 3 * 2 * 4
-    assert all(0 <= float(rect.get("x", "0")) <= 900 for rect in root.findall("{*}rect"))
+    assert all(0 <= float(rect.get("x", "0")) <= 960 for rect in root.findall("{*}rect"))
 
 
 @pytest.mark.django_db(transaction=True)
