@@ -5,7 +5,9 @@ class ExportsConfig(AppConfig):
     name = "exports"
 
     def ready(self) -> None:
-        from exports.tasks import KIND
+        from exports.tasks import CHECKS, KIND, PUSHES
         from jobs import running
 
         running.register(KIND)
+        running.register(CHECKS)
+        running.register(PUSHES)

@@ -15,20 +15,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from exports import building, cards, formats, gguf_files, modelfile
-from exports.formats import ADAPTER_FILES, Choice, parameters
+from django.db import transaction
+
+from exports import building, cards, checks, formats, gguf_files, llama_runtime, modelfile, sharing
+from exports.formats import ADAPTER_FILES, Choice, has_library, parameters
 from exports.models import Export, Format
 from exports.problems import ExportProblem
 from jobs import running
-from jobs.choices import JobStatus
 from training import adapters, base_models, manifests
+from training.engine.files import sha256_of
 from training.engine.problems import EngineError, is_disk_full, is_out_of_memory
 from training.models import Session
 
 log = logging.getLogger(__name__)
 Report = Callable[[float, str], None]
 RUN_MANIFEST = "run-manifest.json"
-F16_NAME = "model-f16.gguf"
+MODELFILE = "Modelfile"
 
 
 def build(export: Export) -> None:
@@ -47,7 +49,7 @@ def _build(export: Export) -> None:
     adapter = adapters.newest(export.session)
     if wanted is None or adapter is None:
         raise ExportProblem("The adapter of this session is gone.", "Resume or repeat the session.")
-    building.check_space(export.session, wanted, adapter)
+    building.check_space(export.session, [wanted], adapter)
     for left_over in building.parts(export.folder, str(export.pk)):
         shutil.rmtree(left_over)
     part = building.part_folder(export)
@@ -62,6 +64,9 @@ def _build(export: Export) -> None:
 def _make(export: Export, wanted: Choice, adapter: Path, part: Path) -> None:
     def report(progress: float, message: str) -> None:
         running.report(export, progress, message)
+
+    export.adapter_sha256 = sha256_of(adapter / "adapter_model.safetensors")
+    running.report(export, 0.01, "Reading the adapter", adapter_sha256=export.adapter_sha256)
 
     makers = {Format.ADAPTER: _adapter, Format.MERGED: _merged, Format.GGUF: _gguf}
     makers[Format(wanted.format)](export, wanted, adapter, part, report)
@@ -109,50 +114,58 @@ def _merge(session: Session, adapter: Path, folder: Path, dtype: str) -> Path:
 
 
 def _gguf(export: Export, wanted: Choice, adapter: Path, part: Path, report: Report) -> None:
-    ready = None if wanted.converter else _ready_f16(export, adapter)
-    if ready:
-        _quantized(wanted, ready / F16_NAME, part, report)
-        modelfile_text = (ready / "Modelfile").read_text()
-        (part / "Modelfile").write_text(modelfile_text.replace(f"FROM ./{F16_NAME}", f"FROM ./{wanted.gguf_name}"))
-        return
+    source = sharing.source(export) if has_library() else None
+    if source is None and wanted.converter and not (has_library() and sharing.is_wanted(export)):
+        _converted(export, wanted, adapter, part, report)
+    else:
+        source = source or _shared(export, adapter, part, report)
+        _of_f16(wanted, source, part, report)
+    if has_library():
+        report(0.96, "Asking the file a question")
+        llama_runtime.try_out(part / wanted.gguf_name)
+
+
+def _shared(export: Export, adapter: Path, part: Path, report: Report) -> Path:
+    """Makes the F16 file that this export is made of, for the others that wait, too."""
+    f16, made = formats.choice(Format.GGUF, "f16"), part / "f16"
+    assert f16 is not None
+    made.mkdir()
+    _converted(export, f16, adapter, made, report)
+    return sharing.keep(export, made) if sharing.is_wanted(export) else made
+
+
+def _converted(export: Export, wanted: Choice, adapter: Path, folder: Path, report: Report) -> None:
+    """Straight from the converter, with its Modelfile."""
     report(0.02, "Merging the adapter into the base model")
     # float16, not bf16: F16 keeps three more bits of each weight, and the converter then changes none of them.
-    merged = _merge(export.session, adapter, part / "merged", "float16")
-    _converted(export, wanted, merged, part, report)
-    report(0.95, "Writing the Modelfile")
-    (part / "Modelfile").write_text(_modelfile(export.session, merged, part / wanted.gguf_name))
+    merged = _merge(export.session, adapter, folder / "merged", "float16")
+    out = folder / wanted.gguf_name
+    expected = int((parameters(export.session) or 0) * wanted.bits / 8)
+
+    def converting(share: float) -> None:
+        report(0.35 + 0.4 * share, f"Converting to {wanted.title}")
+
+    gguf_files.convert(merged, out, wanted.quantization, export.session.name[:100], expected, converting)
+    gguf_files.check(out, wanted)
+    report(0.78, "Writing the Modelfile")
+    (folder / MODELFILE).write_text(_modelfile(export.session, merged, out))
     shutil.rmtree(merged)
 
 
-def _ready_f16(export: Export, adapter: Path) -> Path | None:
-    """The folder of an F16 export of the same adapter: quantising starts from it, without torch."""
-    f16 = formats.choice(Format.GGUF, "f16")
-    found = building.existing(export.session, f16, adapter) if f16 else None
-    return building.artefact_folder(found) if found and found.status == JobStatus.READY else None
-
-
-def _converted(export: Export, wanted: Choice, merged: Path, part: Path, report: Report) -> None:
-    direct = wanted if wanted.converter else formats.choice(Format.GGUF, "f16")
-    assert direct is not None
-    out = part / direct.gguf_name
-    expected = int((parameters(export.session) or 0) * direct.bits / 8)
-
-    def converting(share: float) -> None:
-        report(0.35 + 0.4 * share, f"Converting to {direct.title}")
-
-    gguf_files.convert(merged, out, direct.quantization, export.session.name[:100], expected, converting)
-    if direct is wanted:
-        gguf_files.check(out, wanted)
+def _of_f16(wanted: Choice, source: Path, part: Path, report: Report) -> None:
+    """From the folder of an F16 file, without torch."""
+    f16, out = source / sharing.F16_NAME, part / wanted.gguf_name
+    tensors = gguf_files.read_header(f16).tensors
+    report(0.8, f"Writing {wanted.title}")
+    if wanted.quantization == "f16":
+        shutil.copyfile(f16, out)
     else:
-        _quantized(wanted, out, part, report)
-        out.unlink()
-
-
-def _quantized(wanted: Choice, source: Path, part: Path, report: Report) -> None:
-    header = gguf_files.read_header(source)
-    report(0.8, f"Quantising to {wanted.quantization.upper()}")
-    gguf_files.quantize(source, part / wanted.gguf_name, wanted)
-    gguf_files.check(part / wanted.gguf_name, wanted, header.tensors)
+        gguf_files.quantize(f16, out, wanted)
+    gguf_files.check(out, wanted, tensors)
+    text = (source / MODELFILE).read_text()
+    (part / MODELFILE).write_text(text.replace(f"FROM ./{f16.name}", f"FROM ./{out.name}"))
+    if source.parent == part:
+        shutil.rmtree(source)
 
 
 def _modelfile(session: Session, merged: Path, gguf: Path) -> str:
@@ -210,13 +223,16 @@ def _publish(export: Export, part: Path) -> None:
     _sync_folder(final.parent)
     file = f"{final.name}/{main['name']}" if export.format == Format.GGUF else final.name
     try:
-        running.finish(
-            export,
-            file=file,
-            size=sum(f["size"] for f in files),
-            sha256=main["sha256"],
-            files=[main, *_others(files, main)],
-        )
+        with transaction.atomic():
+            running.finish(
+                export,
+                file=file,
+                size=sum(f["size"] for f in files),
+                sha256=main["sha256"],
+                files=[main, *_others(files, main)],
+            )
+            if export.wants_check:
+                checks.start(export)
     except running.Lost:
         shutil.rmtree(final, ignore_errors=True)
         raise

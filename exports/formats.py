@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,13 +66,31 @@ CHOICES = [
     Choice(Format.GGUF, "f16", "GGUF F16", "Full quality for llama.cpp, Ollama and LM Studio.", 16, 1, True),
     Choice(Format.GGUF, "q8_0", "GGUF Q8_0", "Half the size, hardly a loss.", 8.5, 7, True),
     Choice(Format.GGUF, "q5_k_m", "GGUF Q5_K_M", "A third of the size, a small loss.", 5.7, 17),
-    Choice(Format.GGUF, "q4_k_m", "GGUF Q4_K_M", "Smallest. Small models may break: try it first.", 4.85, 15),
+    Choice(Format.GGUF, "q4_k_m", "GGUF Q4_K_M", "Smallest that is common. Small models may break.", 4.89, 15),
 ]
+# Bits a weight are those that llama.cpp measured on Llama 3.1 8B. What needs an importance matrix is not offered.
+MORE = [
+    Choice(Format.GGUF, "bf16", "GGUF BF16", "As large as F16: for models whose numbers F16 can't hold.", 16, 32, True),
+    Choice(Format.GGUF, "q6_k", "GGUF Q6_K", "Between Q8_0 and Q5: a very small loss.", 6.56, 18),
+    Choice(Format.GGUF, "q5_k_s", "GGUF Q5_K_S", "A little smaller than Q5_K_M.", 5.57, 16),
+    Choice(Format.GGUF, "q5_1", "GGUF Q5_1", "Older 5 bit format; any width of model.", 6.06, 9),
+    Choice(Format.GGUF, "q5_0", "GGUF Q5_0", "Older 5 bit format; any width of model.", 5.6, 8),
+    Choice(Format.GGUF, "q4_k_s", "GGUF Q4_K_S", "A little smaller than Q4_K_M.", 4.67, 14),
+    Choice(Format.GGUF, "iq4_nl", "GGUF IQ4_NL", "4 bit with uneven steps; any width of model.", 4.68, 25),
+    Choice(Format.GGUF, "iq4_xs", "GGUF IQ4_XS", "Smallest 4 bit format, slower on old processors.", 4.46, 30),
+    Choice(Format.GGUF, "q4_1", "GGUF Q4_1", "Older 4 bit format; any width of model.", 5.12, 3),
+    Choice(Format.GGUF, "q4_0", "GGUF Q4_0", "Older 4 bit format, fastest on many processors.", 4.66, 2),
+    Choice(Format.GGUF, "q3_k_l", "GGUF Q3_K_L", "A clear loss. For large models.", 4.3, 13),
+    Choice(Format.GGUF, "q3_k_m", "GGUF Q3_K_M", "A clear loss. For large models.", 4.0, 12),
+    Choice(Format.GGUF, "q3_k_s", "GGUF Q3_K_S", "A large loss. For large models.", 3.64, 11),
+    Choice(Format.GGUF, "q2_k", "GGUF Q2_K", "The largest loss: only for very large models.", 3.16, 10),
+]
+ALL = [*CHOICES, *MORE]
 
 
 def choice(format: str, quantization: str = "") -> Choice | None:
     wanted = (format, quantization.lower() if format == Format.GGUF else "")
-    return next((c for c in CHOICES if (c.format, c.quantization) == wanted), None)
+    return next((c for c in ALL if (c.format, c.quantization) == wanted), None)
 
 
 def converter_script() -> Path:
@@ -107,10 +126,9 @@ def estimated_size(choice: Choice, weights: int | None, adapter: Path) -> int | 
     return int(weights * choice.bits / 8) if weights else None
 
 
-def needed_space(choice: Choice, weights: int | None, adapter: Path) -> int:
-    """Bytes that must be free while it is built: the merged model and F16 exist for a while beside the artefact."""
-    size = estimated_size(choice, weights, adapter) or 0
-    sixteen_bit = 2 * (weights or 0)
-    if choice.format == Format.GGUF:
-        size += sixteen_bit if choice.converter else 2 * sixteen_bit
-    return int(size * 1.1) + 10_000_000
+def needed_space(choices: Sequence[Choice], weights: int | None, adapter: Path) -> int:
+    """Bytes that must be free while they are built: the merged model and F16 exist for a while beside the artefacts."""
+    sizes = [estimated_size(choice, weights, adapter) or 0 for choice in choices]
+    ggufs = [choice for choice in choices if choice.format == Format.GGUF]
+    passing = 1 if len(ggufs) == 1 and ggufs[0].converter else 2 if ggufs else 0
+    return int((sum(sizes) + passing * 2 * (weights or 0)) * 1.1) + 10_000_000

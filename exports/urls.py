@@ -1,6 +1,7 @@
 from django.urls import path
 
 from exports import registry_views, views
+from exports import check_views, push_views, views
 
 app_name = "exports"
 urlpatterns = [
@@ -13,4 +14,11 @@ urlpatterns = [
     path("exports/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("exports/<uuid:pk>/delete/", views.delete, name="delete"),
     path("exports/<uuid:pk>/download/<str:name>", views.download, name="download"),
+    path("exports/<uuid:pk>/check/", check_views.check, name="check"),
+    path("exports/<uuid:pk>/check/start/", check_views.start, name="check_start"),
+    path("exports/<uuid:pk>/check/cancel/", check_views.cancel, name="check_cancel"),
+    path("exports/<uuid:pk>/check/sign-off/", check_views.sign_off, name="check_sign_off"),
+    path("exports/<uuid:pk>/push/", push_views.pushed, name="push"),
+    path("exports/<uuid:pk>/push/start/", push_views.start, name="push_start"),
+    path("exports/pushes/<uuid:pk>/cancel/", push_views.cancel, name="push_cancel"),
 ]

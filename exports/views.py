@@ -7,16 +7,18 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import get_or_404
 from accounts.authentication import user_of_header
 from accounts.models import Role
-from exports import building, downloads
+from exports import building, checks, downloads
 from exports import panel as panels
+from exports.formats import Choice
 from exports.models import Export
 from exports.problems import ExportProblem
 from jobs.choices import JobStatus
@@ -26,18 +28,25 @@ from training.models import Session
 @require_safe
 @never_cache
 def panel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _panel(request, get_or_404(Session, request.user, pk))
+    """Polled while something is built: what is ticked and shown comes with the question, and stays."""
+    return _panel(request, get_or_404(Session, request.user, pk), wanted=request.GET)
 
 
 @require_POST
 def create(request: HttpRequest, pk: UUID) -> HttpResponse:
     session = get_or_404(Session, request.user, pk, Role.MEMBER)
-    problem = ""
     try:
-        building.create(session, _person(request), request.POST.get("format", ""), request.POST.get("quantization", ""))
+        building.create_all(session, _person(request), _wanted(request.POST))
     except ExportProblem as error:
-        problem = error.sentence
-    return _panel(request, session, problem)
+        return _panel(request, session, error.sentence, request.POST)
+    return _panel(request, session)
+
+
+def _wanted(data: QueryDict) -> list[Choice]:
+    """One of `format` and `quantization`, or all of `formats`. Raises ExportProblem."""
+    if format := data.get("format"):
+        return [building.resolve(format, data.get("quantization", ""))]
+    return [building.keyed(key) for key in data.getlist("formats")]
 
 
 @require_POST
@@ -55,8 +64,13 @@ def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _panel(request, session)
 
 
-def _panel(request: HttpRequest, session: Session, problem: str = "") -> HttpResponse:
-    return render(request, "exports/_panel.html", panels.context(session, request.user, problem))
+def _panel(request: HttpRequest, session: Session, problem: str = "", wanted: QueryDict | None = None) -> HttpResponse:
+    chosen, more = (wanted.getlist("formats"), "more" in wanted) if wanted else ([], False)
+    return render(request, "exports/_panel.html", panels.context(session, request.user, problem, chosen, more))
+
+
+def sign_off_path(export: Export) -> str:
+    return reverse("api-export-sign-off", args=[export.pk])
 
 
 def _person(request: HttpRequest) -> User | None:
@@ -93,6 +107,8 @@ def _response(request: HttpRequest, user: User, pk: UUID, name: str) -> HttpResp
     export = get_or_404(Export, user, pk)
     if export.status != JobStatus.READY:
         raise Http404("This export is not ready.")
+    if checks.needs_sign_off(export):
+        return JsonResponse({"error": checks.SIGN_OFF_FIRST, "sign_off": sign_off_path(export)}, status=409)
     folder = building.artefact_folder(export)
     if name == building.zip_name(export):
         return downloads.zip_response([(folder / entry["name"], entry["name"]) for entry in export.files], name)

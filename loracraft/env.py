@@ -1,5 +1,6 @@
 """Typed environment variables that fail loudly: a wrong value stops the program with a sentence."""
 
+import math
 import os
 from pathlib import Path
 
@@ -35,6 +36,19 @@ def integer(name: str, default: int, *, minimum: int = 0) -> int:
     if number < minimum:
         raise ImproperlyConfigured(f"{name} is {number}: the smallest value is {minimum}.")
     return number
+
+
+def number(name: str, default: float, *, minimum: float = 0) -> float:
+    value = text(name)
+    if not value:
+        return default
+    try:
+        found = float(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}: write a number, such as {default:g}.") from None
+    if not minimum <= found < math.inf:
+        raise ImproperlyConfigured(f"{name} is {value}: the smallest value is {minimum:g}.")
+    return found
 
 
 def words(name: str, default: str = "") -> list[str]:

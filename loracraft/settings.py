@@ -205,6 +205,13 @@ STALL_SECONDS = {
 # A session that a full disk ended goes on when so much, and two of its checkpoints, fit again.
 MIN_FREE_BYTES = env.integer("LORACRAFT_MIN_FREE_MB", 200, minimum=1) * 1024 * 1024
 
+# An export counts as degraded when it does worse than the trained adapter by more than one of these: a share of right
+# answers, a share of the mean reward (both only where the questions show the drop), nats a token. See docs/exports.md.
+PARITY_PROMPTS = env.integer("LORACRAFT_PARITY_PROMPTS", 64, minimum=1)
+PARITY_ACCURACY_DROP = env.number("LORACRAFT_PARITY_ACCURACY_DROP", 0.02)
+PARITY_REWARD_DROP = env.number("LORACRAFT_PARITY_REWARD_DROP", 0.05)
+PARITY_LOG_PROBABILITY_DROP = env.number("LORACRAFT_PARITY_LOG_PROBABILITY_DROP", 0.1)
+
 # Limits, each named in the message that a user sees
 MAX_UPLOAD_BYTES = env.integer("LORACRAFT_MAX_UPLOAD_MB", 10_240, minimum=1) * 1024 * 1024
 TEAM_STORAGE_BYTES = env.integer("LORACRAFT_TEAM_STORAGE_GB", 100, minimum=1) * 1024**3

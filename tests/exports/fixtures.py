@@ -42,6 +42,8 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     rung: list[str] = []
     monkeypatch.setattr(export_tasks, "build_export", rung.append)
+    monkeypatch.setattr(export_tasks, "check_export", lambda pk: None)
+    monkeypatch.setattr(export_tasks, "push_export", lambda pk: None)
     monkeypatch.setattr(evaluation_tasks, "answer_trial", rung.append)
     return rung
 

@@ -48,7 +48,7 @@ def test_panel_offers_every_format_with_its_size(owner_client: Client, session: 
     weights = formats.parameters(session)
     assert weights and 1_000_000 < weights < 2_000_000
     assert f"about {weights * 2 / 1e6:.1f} MB" in page
-    assert "hx-trigger" not in page, "nothing to wait for"
+    assert "every 2s" not in page, "nothing to wait for"
 
 
 def test_panel_of_a_ready_export_has_checksum_download_and_commands(owner_client: Client, session: Session) -> None:

@@ -28,7 +28,13 @@ def tokenizer(folder: Path) -> int:
         TEXT, trainers.BpeTrainer(vocab_size=500, special_tokens=special + bytes_, show_progress=False)
     )
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=raw, bos_token="<s>", eos_token="<|im_end|>", unk_token="<unk>", pad_token="</s>"
+        tokenizer_object=raw,
+        bos_token="<s>",
+        eos_token="<|im_end|>",
+        unk_token="<unk>",
+        pad_token="</s>",
+        # Else llama.cpp would read it as text.
+        additional_special_tokens=["<|im_start|>"],
     )
     fast.chat_template = CHAT_TEMPLATE
     fast.save_pretrained(str(folder))
