@@ -1,7 +1,6 @@
 from django.urls import path
 
-from exports import registry_views, views
-from exports import check_views, push_views, views
+from exports import check_views, push_views, registry_views, views
 
 app_name = "exports"
 urlpatterns = [
