@@ -89,19 +89,19 @@ def _adapter(export: Export, wanted: Choice, adapter: Path, part: Path, report: 
     # Where the base lies on this machine says nothing to whoever gets the adapter.
     settings["base_model_name_or_path"] = export.session.parsed_config.model.name
     settings_file.write_text(json.dumps(settings, indent=2, sort_keys=True))
-    _describe(export.session, part, merged=False)
+    _describe(export, part)
 
 
 def _merged(export: Export, wanted: Choice, adapter: Path, part: Path, report: Report) -> None:
     report(0.05, "Merging the adapter into the base model")
     _merge(export.session, adapter, part, "bfloat16")
-    _describe(export.session, part, merged=True)
+    _describe(export, part)
 
 
-def _describe(session: Session, part: Path, *, merged: bool) -> None:
+def _describe(export: Export, part: Path) -> None:
     """How it was made, for people and for who wants to make it again."""
-    (part / "README.md").write_text(cards.card(session, merged=merged))
-    manifest = json.dumps(manifests.manifest(session), indent=2, ensure_ascii=False)
+    (part / cards.NAME).write_text(cards.card(export))
+    manifest = json.dumps(manifests.manifest(export.session), indent=2, ensure_ascii=False)
     (part / RUN_MANIFEST).write_text(manifest, encoding="utf-8")
 
 
@@ -120,6 +120,7 @@ def _gguf(export: Export, wanted: Choice, adapter: Path, part: Path, report: Rep
     else:
         source = source or _shared(export, adapter, part, report)
         _of_f16(wanted, source, part, report)
+    _describe(export, part)
     if has_library():
         report(0.96, "Asking the file a question")
         llama_runtime.try_out(part / wanted.gguf_name)

@@ -6,25 +6,35 @@ import json
 from typing import Any
 
 from evaluation.report import Report, before_after, percent
+from exports.models import Check, Export, Format
 from training.models import CatalogueModel, Session
 
+LIBRARY = {Format.ADAPTER: "peft", Format.MERGED: "transformers", Format.GGUF: "gguf"}
+USE = {
+    Format.ADAPTER: ". Load it on top of its base model.",
+    Format.MERGED: ", merged into its base model.",
+    Format.GGUF: ", merged into its base model, as a GGUF file for llama.cpp, Ollama and LM Studio.",
+}
+NAME = "README.md"
 
-def card(session: Session, *, merged: bool) -> str:
+
+def card(export: Export, check: Check | None = None) -> str:
+    """`check`: its comparison with the adapter, once there is one."""
+    session, format = export.session, Format(export.format)
     config = session.parsed_config
     base = config.model.name
     return "\n".join(
         [
             "---",
             f"base_model: {json.dumps(base)}",
-            f"library_name: {'transformers' if merged else 'peft'}",
+            f"library_name: {LIBRARY[format]}",
             *_licence(base),
             "tags: [grpo, lora, trl]",
             "---",
             "",
             f"# {_one_line(session.name)}",
             "",
-            "Trained with LoRA Craft: GRPO with a LoRA adapter"
-            + (", merged into its base model." if merged else ". Load it on top of its base model."),
+            f"Trained with LoRA Craft: GRPO with a LoRA adapter{USE[format]}",
             "",
             "| | |",
             "|---|---|",
@@ -36,6 +46,10 @@ def card(session: Session, *, merged: bool) -> str:
             "",
             *_scores(before_after(session)),
             "",
+            "## Compared with the trained adapter",
+            "",
+            *_parity(check),
+            "",
             "## Settings",
             "",
             "```json",
@@ -44,6 +58,31 @@ def card(session: Session, *, merged: bool) -> str:
             "",
         ]
     )
+
+
+def _parity(check: Check | None) -> list[str]:
+    if check is None or not check.verdict:
+        return ["Not checked yet."]
+    told = f"{check.get_verdict_display()}: {check.reason}"
+    found = check.result
+    if not found:
+        return [told]
+    rows = [
+        f"| {title} | {percent(side['share'])} | {percent(side['low'])} to {percent(side['high'])} |"
+        for title, side in _parity_shares(found)
+        if side
+    ]
+    table = ["", "| | Share | 95 % interval |", "|---|---|---|", *rows]
+    difference = f"Log-probability of the adapter's answers: {found['log_probability_difference']:+.4f} nats a token."
+    return [told, *table, "", difference]
+
+
+def _parity_shares(found: dict[str, Any]) -> list[tuple[str, dict[str, Any] | None]]:
+    return [
+        ("Right, trained adapter", found["adapter"]["accuracy"]),
+        ("Right, this export", found["export"]["accuracy"]),
+        ("Identical greedy answers", found["identical"]),
+    ]
 
 
 def _licence(base: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from pydantic import ValidationError
 
-from exports import building, formats, parity, references
+from exports import building, cards, formats, parity, references
 from exports.models import Check, Export, Format, Verdict
 from exports.parity import Answered
 from exports.problems import ExportProblem
@@ -21,6 +21,7 @@ from jobs.choices import JobStatus
 from rewards import judge_access
 from rewards.composition import Composition
 from rewards.sandbox import pool
+from training.engine import files
 from training.engine.problems import EngineError, Stopper, is_out_of_memory, never
 from training.recorder import storable
 
@@ -40,6 +41,7 @@ def check(row: Check) -> None:
         result = Checking(row).run()
         found = parity.judged(result)
         running.finish(row, result=storable(result), verdict=found.verdict, reason=found.reason)
+        describe(row.export)
     except running.Lost:
         raise
     except (ExportProblem, EngineError) as problem:
@@ -51,6 +53,22 @@ def check(row: Check) -> None:
 
 def _not_checked(row: Check, why: str) -> None:
     running.finish(row, verdict=Verdict.NOT_CHECKED, reason=why, result={})
+    describe(row.export)
+
+
+def describe(export: Export) -> None:
+    """The model card says what was found."""
+    file = building.artefact_folder(export) / cards.NAME
+    if not file.is_file():
+        return
+    fresh = file.with_name(f".{cards.NAME}")
+    fresh.write_text(cards.card(export, Check.objects.get(export=export)))
+    facts = {"name": cards.NAME, "size": fresh.stat().st_size, "sha256": files.sha256_of(fresh)}
+    entries = [facts if entry["name"] == cards.NAME else entry for entry in export.files]
+    files.sync(fresh)
+    fresh.replace(file)
+    size = sum(entry["size"] for entry in entries)
+    Export.objects.filter(pk=export.pk).update(files=entries, size=size)
 
 
 class Checking:
@@ -116,9 +134,7 @@ class Checking:
 
 def same_adapter(export: Export, folder: Path, reference: Reference) -> list[Answered]:
     """The trained adapter is the reference itself: its copy answers the same if it has the same bytes."""
-    from training.engine.files import sha256_of
-
-    if sha256_of(folder / "adapter_model.safetensors") != export.adapter_sha256:
+    if files.sha256_of(folder / "adapter_model.safetensors") != export.adapter_sha256:
         raise ExportProblem("The exported adapter is not the trained one.", "Delete it and export again.")
     return reference.answers
 

@@ -85,7 +85,7 @@ def check_gguf(export: Export) -> gguf_files.Header:
     assert header.tensors == 20
     assert header.chat_template == tiny.CHAT_TEMPLATE
     assert header.eos == 4
-    assert {entry["name"] for entry in export.files} == {file.name, "Modelfile"}
+    assert {entry["name"] for entry in export.files} == {file.name, "Modelfile", "README.md", "run-manifest.json"}
     return header
 
 

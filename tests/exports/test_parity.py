@@ -113,6 +113,10 @@ def test_good_files_pass_and_one_whose_weights_are_broken_does_not(checked_sessi
     adapter = checked(built(checked_session, "adapter"))
     assert (adapter.verdict, adapter.result["identical"]["share"]) == (Verdict.AS_GOOD, 1)
     assert [file.stat().st_mtime_ns for file in f16.export.folder.glob(".reference-*")] == [made_at], "computed once"
+    export = Export.objects.get(pk=f16.export_id)
+    readme = building.artefact_folder(export) / "README.md"
+    assert "As good: " in readme.read_text() and "nats a token" in readme.read_text()
+    assert readme.stat().st_size == next(entry["size"] for entry in export.files if entry["name"] == "README.md")
     spoil(f16.export)
     checks.start(f16.export)
     again = checked(Export.objects.get(pk=f16.export_id))

@@ -61,7 +61,7 @@ def pushed(push: Push) -> Push:
 
 def test_all_files_arrive_in_a_new_private_repository_in_one_commit(export: Export, hub: UploadHub) -> None:
     push = pushed(pushes.start(export, None, "charlie/sums", private=True))
-    assert push.status == JobStatus.READY, (push.error, hub.asked)
+    assert push.status == JobStatus.READY, push.error
     assert push.url == f"{hub.url}/charlie/sums"
     repo = hub.repos["charlie/sums"]
     assert repo["private"] is True

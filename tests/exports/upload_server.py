@@ -78,6 +78,8 @@ class Answer(BaseHTTPRequestHandler):
             self.say({"name": self.hub.owner, "orgs": [], "auth": {"accessToken": {"role": self.hub.role}}})
         elif path == "/api/repos/create":
             self.create(json.loads(self.body))
+        elif path == "/api/validate-yaml":
+            self.say({"errors": [], "warnings": []})
         elif "/preupload/" in path:
             self.preupload(json.loads(self.body))
         elif path.endswith("/info/lfs/objects/batch"):
@@ -124,14 +126,15 @@ class Answer(BaseHTTPRequestHandler):
         self.say({})
 
     def commit(self, path: str) -> None:
-        repo = self.hub.repos["/".join(path.split("/")[3:5])]
+        name = "/".join(path.split("/")[3:5])
+        repo = self.hub.repos[name]
         for line in map(json.loads, self.body.splitlines()):
             value = line["value"]
             if line["key"] == "file":
                 repo["files"][value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 repo["files"][value["path"]] = self.hub.objects[value["oid"]]
-        self.say({"commitUrl": f"{self.hub.url}/commit/1", "commitOid": "1" * 40})
+        self.say({"commitUrl": f"{self.hub.url}/{name}/commit/{'1' * 40}", "commitOid": "1" * 40})
 
     def say(self, data: dict[str, Any], status: int = 200) -> None:
         content = json.dumps(data).encode()
