@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from pydantic import ValidationError
@@ -64,7 +64,7 @@ def describe(export: Export) -> None:
     fresh = file.with_name(f".{cards.NAME}")
     fresh.write_text(cards.card(export, Check.objects.get(export=export)))
     facts = {"name": cards.NAME, "size": fresh.stat().st_size, "sha256": files.sha256_of(fresh)}
-    entries = [facts if entry["name"] == cards.NAME else entry for entry in export.files]
+    entries: list[dict[str, Any]] = [facts if entry["name"] == cards.NAME else entry for entry in export.files]
     files.sync(fresh)
     fresh.replace(file)
     size = sum(entry["size"] for entry in entries)
@@ -78,7 +78,7 @@ class Checking:
         self.stopper = Stopper(never)
         self.report = running.reporter(row)
 
-    def run(self) -> dict[str, object]:
+    def run(self) -> dict[str, Any]:
         """Raises ExportProblem, EngineError, running.Lost."""
         if self.export.status != JobStatus.READY:
             raise ExportProblem("The export is gone.")

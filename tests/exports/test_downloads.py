@@ -156,3 +156,24 @@ def test_a_large_file_needs_little_memory(tmp_path: Path) -> None:
     assert sum(len(part) for part in downloads.zipped([(file, "large")])) > 200 * downloads.BLOCK
     assert tracemalloc.get_traced_memory()[1] < 10 * downloads.BLOCK
     tracemalloc.stop()
+
+
+FIVE_GB = 5_000_000_000
+
+
+async def test_a_file_of_five_gigabytes_takes_a_few_megabytes_of_memory(export: Export, viewer: User) -> None:
+    file = building.artefact_folder(export) / "model-f16.gguf"
+    with file.open("r+b") as stream:
+        stream.truncate(FIVE_GB)
+    tracemalloc.start()
+    try:
+        for first in (0, FIVE_GB // 2, FIVE_GB - 3_000_000):
+            status, body, headers = await get(viewer, address(export), Range=f"bytes={first}-{first + 2_999_999}")
+            assert (status, len(body)) == (206, 3_000_000)
+            assert headers["Content-Range"] == f"bytes {first}-{first + 2_999_999}/{FIVE_GB}"
+        zipped = downloads.zipped([(file, file.name)])
+        assert sum(len(next(zipped)) for _ in range(40)) > 5_000_000
+        zipped.close()
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()

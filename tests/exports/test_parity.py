@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from accounts.models import Team
@@ -22,6 +23,7 @@ from jobs import running
 from jobs.choices import JobStatus
 from tests.exports.fixtures import MakeSession
 from tests.exports.test_building import built, needs_library
+from training.engine.problems import EngineError
 from training.models import Session
 
 ROWS = 12
@@ -270,7 +272,6 @@ def test_every_quantisation_on_offer_is_made_and_answers(gguf_file: Path, tmp_pa
 def test_a_file_that_is_no_model_is_refused_in_words(tmp_path: Path) -> None:
     needs_library()
     from exports import llama_runtime
-    from training.engine.problems import EngineError
 
     (tmp_path / "model.gguf").write_bytes(b"GGUF and nothing more")
     with pytest.raises(EngineError, match=r"can't load model\.gguf"):
@@ -313,3 +314,32 @@ def test_several_that_do_not_fit_together_are_all_refused(
     with pytest.raises(building.ExportProblem, match="these 2 formats need about"):
         building.create_all(session, None, wanted)
     assert Export.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("rung")
+def test_an_export_can_be_asked_as_any_model_by_who_may_see_its_session(
+    session: Session, gguf_file: Path, owner: User, outsider: User
+) -> None:
+    from evaluation import answerers, candidates
+    from training.engine.generation import Sampling
+
+    export = building.create(session, None, "gguf", "f16")
+    folder = building.artefact_folder(export)
+    folder.mkdir(parents=True)
+    shutil.copyfile(gguf_file, folder / "model-f16.gguf")
+    key, theirs = f"export:{export.pk}", candidates.visible_to(owner)
+    with pytest.raises(candidates.NoSuchCandidate):
+        candidates.named(theirs, key)
+    Export.objects.filter(pk=export.pk).update(status=JobStatus.READY, file=f"{folder.name}/model-f16.gguf")
+    assert key in [choice.value for choice in candidates.offered(theirs, "")]
+    for sessions, name in ((candidates.visible_to(outsider), key), (theirs, "export:../../etc/passwd")):
+        with pytest.raises(candidates.NoSuchCandidate):
+            candidates.named(sessions, name)
+    found = candidates.restored(candidates.named(theirs, key).stored)
+    assert answerers.weight_bytes(found) == gguf_file.stat().st_size
+    model = answerers.load(found)
+    assert model.answer([model.render(MESSAGES)], Sampling(3), seed=0, batch_size=1)[0].tokens <= 3
+    building.delete(export)
+    with pytest.raises(EngineError, match="was deleted"):
+        answerers.load(found)

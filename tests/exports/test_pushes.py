@@ -1,16 +1,19 @@
 """An export goes to the hub through huggingface_hub's own upload code, to a server on this machine."""
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from huggingface_hub.errors import HfHubHTTPError
 
 from accounts import secrets
-from exports import building, checks, pushes
+from exports import building, checks, pushes, pushing
 from exports.models import Check, Export, Push, Verdict
 from exports.problems import ExportProblem
 from exports.tasks import PUSHES
@@ -110,27 +113,39 @@ def test_a_cancelled_push_publishes_nothing(export: Export, hub: UploadHub) -> N
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("account", "words"),
     [
-        ({"role": "read"}, "may only read"),
-        ({"owner": "somebody"}, "can't write to charlie"),
-        ({"token": "hf_another"}, "does not know the team's token"),
-        ({"refuse": {"/api/repos/create": 403}}, "may not write to charlie/sums"),
+        ({"name": "charlie", "auth": {"accessToken": {"role": "read"}}}, "may only read"),
+        ({"name": "somebody", "orgs": [{"name": "else"}]}, "can't write to charlie. Write somebody/… or else/…."),
     ],
 )
-def test_a_refusal_is_told_in_plain_words(export: Export, hub: UploadHub, change: dict[str, Any], words: str) -> None:
-    for name, value in change.items():
-        setattr(hub, name, value)
-    push = pushed(pushes.start(export, None, "charlie/sums", private=True))
-    assert push.status == JobStatus.FAILED
-    assert words in push.error
-    assert not [repo for repo in hub.repos.values() if repo["files"]]
+def test_a_token_that_can_not_write_there_is_told_before_anything_is_sent(account: dict[str, Any], words: str) -> None:
+    with pytest.raises(ExportProblem, match=re.escape(words)):
+        pushing.check_owner(account, "charlie/sums")
+    pushing.check_owner({"name": "x", "orgs": [{"name": "Charlie"}]}, "charlie/sums")
 
 
-def test_a_hub_that_is_away_is_told(export: Export, hub: UploadHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "does not know the team's token"), (403, "may not write to charlie/sums"), (500, "status 500")],
+)
+def test_a_refusal_of_the_hub_is_told_in_plain_words(status: int, words: str) -> None:
+    response = httpx.Response(status, request=httpx.Request("POST", "http://127.0.0.1/"))
+    error = RuntimeError("Error while uploading")
+    error.__cause__ = HfHubHTTPError(f"secret {TOKEN}", response=response)
+    told = pushing.explained(error, "charlie/sums").sentence
+    assert words in told and TOKEN not in told
+
+
+def test_a_token_that_may_only_read_ends_the_push_with_that(export: Export, hub: UploadHub) -> None:
+    hub.role = "read"
     push = pushed(pushes.start(export, None, "charlie/sums", private=True))
-    assert "can't be reached" in push.error
+    assert push.status == JobStatus.FAILED and "may only read" in push.error
+    assert not hub.repos
+
+
+def test_a_hub_that_is_away_is_told() -> None:
+    assert "can't be reached" in pushing.explained(httpx.ConnectError("refused"), "charlie/sums").sentence
 
 
 @pytest.mark.parametrize(
