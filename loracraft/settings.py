@@ -160,7 +160,7 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     HUEY_STORAGE = {"huey_class": "huey.SqliteHuey", "filename": str(DATA_DIR / "huey.sqlite3")}
 
-WORKER_THREADS = env.integer("LORACRAFT_WORKER_THREADS", 4, minimum=2)
+WORKER_THREADS = env.integer("LORACRAFT_WORKER_THREADS", 8, minimum=2)
 HUEY = {
     **HUEY_STORAGE,
     "name": "loracraft",
