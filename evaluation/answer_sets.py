@@ -23,7 +23,7 @@ from jobs.choices import JobStatus
 from rewards.bench_sources import Answered, Asking, Choice, NotAsked
 from rewards.outside import RowMissing
 from rewards.registry import Markers, Sample
-from training import adapters, base_models, bench_sources, reward_gate, reward_previews, session_list
+from training import adapters, base_models, bench_sources, forecast, reward_gate, reward_previews, session_list
 from training.models import Session
 from training.recorder import storable
 from training.schema import SessionConfig
@@ -207,7 +207,7 @@ def answered(user: AnyUser, value: str) -> Answered:
         status=found.status,
         open=found.status in OPEN,
         progress=found.progress,
-        message=found.message,
+        message=forecast.why_it_waits(found, found.team_id) or found.message,
         error=found.error,
         may_change=may(user, found.team, Role.MEMBER),
         samples=list(samples(found)),

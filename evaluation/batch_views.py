@@ -27,6 +27,7 @@ from evaluation.models import Batch, PromptFile
 from evaluation.prompt_files import FileProblem, Parsed
 from loracraft.numbers import thousands
 from rewards.bench_sources import NotAsked
+from training import forecast
 from training.choices import RUNNING
 from training.models import Session
 from training.session_views import csv_response, download
@@ -275,17 +276,10 @@ def detail(request: HttpRequest, pk: UUID) -> HttpResponse:
         "pages": page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1),
         "may_change": may(request.user, batch.team, Role.MEMBER),
         "may_go_on": batches.may_go_on(batch),
-        "waits_for": waits_for(batch),
+        "waits_for": forecast.why_it_waits(batch, batch.team_id),
     }
     part = getattr(request, "htmx", False)
     return render(request, "evaluation/_batch.html" if part else "evaluation/batch.html", context)
-
-
-def waits_for(batch: Batch) -> str:
-    if batch.status != "queued":
-        return ""
-    others = Batch.objects.filter(status="running").exists()
-    return "Waiting: one batch runs at a time, and another one does." if others else "Waiting for a worker."
 
 
 def columns(shown: Shown, batch: Batch) -> list[dict[str, str]]:

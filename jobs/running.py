@@ -157,8 +157,11 @@ def _settle(kind: JobKind, pk: str, attempt: int, code: int) -> None:
     job = kind.model._default_manager.filter(pk=pk).first()
     if job is None or job.attempt != attempt:
         return
-    if job.status == JobStatus.RUNNING:
-        _try_again(kind, job, attempt, _ending(code), retry=code < 0 or children.closing.is_set())
+    if job.status == JobStatus.RUNNING and children.closing.is_set():
+        # Nothing went wrong: however often workers are restarted, what they were at goes on.
+        _wait_again(kind, job, attempt, "its worker was stopped")
+    elif job.status == JobStatus.RUNNING:
+        _try_again(kind, job, attempt, _ending(code), retry=code < 0)
     leases.release(kind.model, pk, attempt)
     kind.tidy(job)
 
@@ -168,15 +171,20 @@ def _ending(code: int) -> str:
 
 
 def _try_again(kind: JobKind, job: Task, attempt: int, why: str, retry: bool = True) -> None:
-    rows = kind.model._default_manager.filter(RUNNING, pk=job.pk, attempt=attempt)
     if retry and attempt < MAX_ATTEMPTS:
-        if rows.update(status=JobStatus.QUEUED, worker="", lease_until=None, message=f"Trying again: {why}."):
-            _ring(kind, str(job.pk))
+        _wait_again(kind, job, attempt, why)
         return
     tried = f" {attempt} times" if attempt > 1 else ""
     hint = kind.if_killed if retry else "The worker's log says more."
     error = f"Not finished{tried}: {why}. {hint} (logs/jobs/{job.pk}.log)"
+    rows = kind.model._default_manager.filter(RUNNING, pk=job.pk, attempt=attempt)
     rows.update(status=JobStatus.FAILED, worker="", lease_until=None, finished_at=Now(), error=error)
+
+
+def _wait_again(kind: JobKind, job: Task, attempt: int, why: str) -> None:
+    rows = kind.model._default_manager.filter(RUNNING, pk=job.pk, attempt=attempt)
+    if rows.update(status=JobStatus.QUEUED, worker="", lease_until=None, message=f"Trying again: {why}."):
+        _ring(kind, str(job.pk))
 
 
 # What the child calls.

@@ -92,6 +92,23 @@ def test_a_child_that_is_always_killed_fails_in_the_end_with_a_hint(
     assert "memory" in export.error
 
 
+def test_however_often_workers_are_restarted_a_job_goes_on(
+    session: Session, kind: running.JobKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*args: Any, **kwargs: Any) -> int:
+        running.children.closing.set()
+        return -signal.SIGTERM
+
+    monkeypatch.setattr(running.children, "run_child", stopped)
+    export = building.create(session, None, "adapter", ring=False)
+    for _ in range(running.MAX_ATTEMPTS + 2):
+        assert running.run(kind, str(export.pk))
+        running.children.closing.clear()
+    export.refresh_from_db()
+    assert (export.status, export.attempt) == (JobStatus.QUEUED, running.MAX_ATTEMPTS + 2)
+    assert export.message == "Trying again: its worker was stopped."
+
+
 def test_a_child_that_ends_with_an_error_is_not_tried_again(
     session: Session, kind: running.JobKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:

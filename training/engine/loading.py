@@ -327,13 +327,13 @@ def load_for_generation(model_path: str, adapter: Path | None, chat_template: st
 
 def with_adapter(model: Any, adapter: Path) -> Any:
     if not (adapter / "adapter_model.safetensors").is_file():
-        raise EngineError(f"There is no adapter in {adapter}.", "Train the session first, or resume it.")
+        raise EngineError(f"There is no adapter in {adapter.name}.", "Train the session first, or resume it.")
     from peft import PeftModel
 
     try:
         return PeftModel.from_pretrained(model, os.fspath(adapter), is_trainable=False)
     except (RuntimeError, ValueError) as error:
         raise EngineError(
-            f"The adapter in {adapter} does not fit the model: {' '.join(str(error).split())[:300]}",
+            f"The adapter {adapter.name} does not fit the model: {' '.join(str(error).split())[:300]}",
             "Use the base model that the adapter was trained on.",
         ) from error
