@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evaluation.candidates import BASE, SESSION, Candidate
+from loracraft.numbers import thousands
 from training import adapters, base_models
 from training.engine.problems import EngineError, Stopper, never
 
@@ -76,6 +77,19 @@ def load(candidate: Candidate) -> Answerer:
 
 def weight_bytes(candidate: Candidate) -> int:
     return LOADERS[candidate.kind].weight_bytes(candidate)
+
+
+def room_for(answerer: Answerer, tokens: int, wanted: int) -> int:
+    """New tokens, `wanted` at most, that fit behind a prompt of `tokens`. Raises EngineError if none does."""
+    context = answerer.context
+    if context is None:
+        return wanted
+    if tokens >= context:
+        raise EngineError(
+            f"The prompt has {thousands(tokens)} tokens, and the model reads {thousands(context)}.",
+            "Shorten it, or begin anew: what was said before is part of the prompt.",
+        )
+    return min(wanted, context - tokens)
 
 
 def adapter_of(candidate: Candidate) -> Path | None:

@@ -24,7 +24,18 @@ from transformers import (
 
 from tests.engine.conftest import SIZES
 from training.engine.decoder import Decoder, common_prefix
-from training.engine.generation import Completion, Generator, Sampling, decoding_options, generate, nucleus, sample
+from training.engine.generation import (
+    Answer,
+    Completion,
+    Generator,
+    Sampling,
+    decoding_options,
+    generate,
+    nucleus,
+    sample,
+    seeded,
+    stream,
+)
 from training.engine.problems import Stopper, StopRequested, never
 
 PROMPTS = [
@@ -309,3 +320,44 @@ def test_the_common_beginning_leaves_every_prompt_a_token_of_its_own() -> None:
     assert common_prefix([[1, 2], [1, 2, 4]]) == 1
     assert common_prefix([[5], [5]]) == 0
     assert common_prefix([[1, 2], [3]]) == 0
+
+
+# Told while it grows
+
+
+def streamed(generator: Generator, sampling: Sampling, stops: tuple[str, ...] = ()) -> tuple[Answer, list[str]]:
+    told: list[str] = []
+    with seeded(5):
+        made = stream(generator, PROMPTS[1], sampling, Stopper(never), told.append, stops)
+    return made, told
+
+
+@pytest.fixture(params=["own loop", "model.generate"])
+def either(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr("training.engine.generation.TELL_SECONDS", 0.0)
+    generator = Generator(make("llama", tokenizer), tokenizer)
+    if request.param == "model.generate":
+        generator.decoder = None
+    assert generator.engine == request.param
+    return generator
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_streamed_answer_is_the_one_that_is_made_at_once(either: Generator, temperature: float) -> None:
+    sampling = Sampling(20, temperature)
+    made, told = streamed(either, sampling)
+    with seeded(5):
+        (whole,) = either.complete([encoded(either.tokenizer)[1]], 1, sampling, Stopper(never))
+    assert made.text == either.tokenizer.decode(whole.ids, skip_special_tokens=True)
+    assert (made.tokens, made.cut_off) == (len(whole.ids), whole.cut_off)
+    assert len(told) >= made.tokens - 1 and all(made.text.startswith(text) for text in told)
+    assert told == sorted(told, key=len)
+
+
+def test_a_streamed_answer_ends_before_a_stop_text_of_which_nothing_is_told(either: Generator) -> None:
+    whole, _ = streamed(either, Sampling(20))
+    stop = whole.text[len(whole.text) // 2 :][:4]
+    made, told = streamed(either, Sampling(20), ("never said", stop))
+    assert made.text == whole.text[: whole.text.index(stop)]
+    assert made.tokens < whole.tokens and not made.cut_off
+    assert all(made.text.startswith(text) for text in told)

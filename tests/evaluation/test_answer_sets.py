@@ -370,5 +370,5 @@ def test_the_page_asks_the_database_the_same_for_few_and_for_many_models(
     with django_assert_max_num_queries(20):
         assert owner_client.get(reverse("rewards:bench")).status_code == 200
     found = asked(owner_client, Session.objects.first())
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(8):
         owner_client.get(url("answers", found))

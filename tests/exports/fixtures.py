@@ -3,13 +3,15 @@
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from accounts.models import Team
+from jobs import children, running
 from tests.exports import tiny
 from tests.training.factories import make_config, make_events, make_reward, make_session
 from training.choices import Status
@@ -70,3 +72,16 @@ def make_trained(team: Team, tiny_base: Path, tiny_adapter: Path) -> MakeSession
 @pytest.fixture
 def session(make_trained: MakeSession) -> Session:
     return make_events(make_trained(), steps=2, warm_up=0, rollouts_every=0, system=False)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker would start as child processes runs here: torch is imported once and not by each."""
+
+    def run_child(argv: Sequence[str], **_: Any) -> int:
+        command, *arguments = argv[2:]
+        call_command(command, *arguments)
+        return 0
+
+    monkeypatch.setattr(children, "run_child", run_child)
+    monkeypatch.setattr(running, "follow_worker", lambda: None)

@@ -1,4 +1,4 @@
-"""Artefacts are really built, in the real child process, and read back (S11.1, S11.2)."""
+"""Artefacts are really built and read back (S11.1, S11.2). test_jobs.py has the real child processes."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from jobs.choices import JobStatus
 from tests.exports import tiny
 from training.models import Session
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rung")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rung", "in_this_process")]
 
 
 def built(session: Session, format: str, quantization: str = "") -> Export:

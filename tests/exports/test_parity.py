@@ -100,7 +100,7 @@ def checked(export: Export) -> Check:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("rung")
+@pytest.mark.usefixtures("rung", "in_this_process")
 def test_good_files_pass_and_one_whose_weights_are_broken_does_not(checked_session: Session) -> None:
     needs_library()
     f16 = checked(built(checked_session, "gguf", "f16"))
@@ -152,7 +152,7 @@ def test_the_command_checks_the_merged_model_and_says_so_on_standard_error(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("rung")
+@pytest.mark.usefixtures("rung", "in_this_process")
 def test_without_held_out_rows_it_says_why_it_was_not_checked(
     make_trained: MakeSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,7 +167,7 @@ def test_without_held_out_rows_it_says_why_it_was_not_checked(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("rung")
+@pytest.mark.usefixtures("rung", "in_this_process")
 def test_a_check_that_ended_does_not_stop_the_download_of_what_is_whole(checked_session: Session) -> None:
     export = built(checked_session, "adapter")
     row = checks.start(export)
@@ -282,6 +282,7 @@ def test_a_file_that_is_no_model_is_refused_in_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("in_this_process")
 def test_several_files_are_made_of_one_f16_file_which_then_goes(session: Session, rung: list[str]) -> None:
     needs_library()
     from exports.tasks import KIND
@@ -317,7 +318,7 @@ def test_several_that_do_not_fit_together_are_all_refused(
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("rung")
+@pytest.mark.usefixtures("rung", "in_this_process")
 def test_an_export_can_be_asked_as_any_model_by_who_may_see_its_session(
     session: Session, gguf_file: Path, owner: User, outsider: User
 ) -> None:
