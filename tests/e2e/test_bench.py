@@ -145,7 +145,7 @@ def test_a_model_that_still_answers_is_cancelled(app: App, bench: Page, tiny_mod
     page.get_by_role("radio", name="tiny base model").check()
     page.locator("#id_ask-question").fill("what is 3 plus 4?")
     page.get_by_role("button", name="Let it answer").click()
-    expect(page.get_by_text("Waiting for a worker.")).to_be_visible()
+    expect(page.get_by_text("No worker is running: start one with make run.")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#bench-asked").get_by_text("Cancelled")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
